@@ -1,0 +1,1 @@
+"""CoMask Studio: the web app over the library, run from the checkout."""

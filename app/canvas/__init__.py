@@ -1,0 +1,1 @@
+"""The one drawing surface that every page uses."""

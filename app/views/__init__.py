@@ -1,0 +1,1 @@
+"""Pages: build() lays out, wire() connects."""

@@ -1,0 +1,1 @@
+"""COCO datasets, masks and results as plain values; readable without torch."""

@@ -1,0 +1,1 @@
+"""Weights files: our own safetensors and the authors' pickled checkpoints."""

@@ -1,0 +1,1 @@
+"""Images and their truth on the way from files to batches."""

@@ -1,0 +1,1 @@
+"""The numbers that say how good predictions are."""
