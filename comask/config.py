@@ -7,7 +7,7 @@ a refusal names the setting. ``to_dict`` and ``from_dict`` are what checkpoints 
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -193,8 +193,8 @@ def tiny() -> ModelConfig:
     )
 
 
-PRESETS: Mapping[str, ModelConfig] = types.MappingProxyType(
-    {"r50": r50(), "r101": r101(), "tiny": tiny()}
+PRESETS: Mapping[str, Callable[[], ModelConfig]] = types.MappingProxyType(
+    {"r50": r50, "r101": r101, "tiny": tiny}
 )
 
 

@@ -100,7 +100,8 @@ class Detections:
     labels     (N,)          int64 in 0 .. num_classes - 1
     scores     (N,)          class probability, 0 .. 1
     mask_ious  (N,)          predicted IoU of the mask, about 0 .. 1 but not bounded
-    masks      (N, 28, 28)   mask logits inside the instance's own box
+    masks      (N, 28, 28)   mask logits inside ``mask_boxes``
+    mask_boxes (N, 4)        where the masks lie: with collaboration, the boxes themselves
     trace      how it came about
     """
 
@@ -109,6 +110,7 @@ class Detections:
     scores: Tensor
     mask_ious: Tensor
     masks: Tensor
+    mask_boxes: Tensor
     trace: Trace
 
 

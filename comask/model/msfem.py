@@ -1,0 +1,150 @@
+"""MSFEM, the multi-scale feature enrichment module of one pyramid level (spec section 3).
+
+Letters: B images, C channels, H x W the level's size. A branch of depth d halves the level d
+times; the deepest feeds the next shallower one, and so on: a cascade. The fusing 1x1 convolution
+sees the level first, then the branches from the deepest to the shallowest.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from comask.config import AttentionKind, NeckConfig
+
+GROUPS = 32
+
+
+class Msfem(nn.Module):
+    """Parallel views of one level at several scales, fused by a 1x1 convolution and attention."""
+
+    def __init__(self, config: NeckConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        depths = range(config.branches - 1, 0, -1)
+        # deepest first, as they run; the deepest sees the level alone, the others also its heir
+        self.branches = nn.ModuleList(
+            _chain(depth, channels if depth == config.branches - 1 else 2 * channels, channels)
+            for depth in depths
+        )
+        self.fuse = nn.Conv2d(config.branches * channels, channels, 1)
+        self.attention = _ATTENTION[config.attention](channels)
+
+    def forward(self, level: Tensor) -> Tensor:
+        """Enrich one level: (B, C, H, W) -> (B, C, H, W), never negative."""
+        fused = self.fused(level, self.views(level))
+        enriched: Tensor = self.attention(fused)
+        return enriched
+
+    def views(self, level: Tensor) -> list[Tensor]:
+        """Run the cascade: the coarse outputs, deepest first, (B, C, H / 2^d, W / 2^d) each."""
+        coarse: list[Tensor] = []
+        for branch in self.branches:
+            source = torch.cat([enlarge(coarse[-1], level), level], dim=1) if coarse else level
+            coarse.append(branch(source))
+        return coarse
+
+    def parts(self, level: Tensor, coarse: list[Tensor]) -> list[Tensor]:
+        """Split the fused map into one part a branch, the level's own first; bias excluded.
+
+        Exact: a 1x1 convolution of a concatenation is the sum of one convolution an input, and
+        it commutes with bilinear enlargement, so each runs at its branch's own resolution.
+        """
+        weights = self.fuse.weight.split(level.shape[1], dim=1)
+        own = F.conv2d(level, weights[0])
+        return [
+            own,
+            *(enlarge(F.conv2d(c, w), level) for c, w in zip(coarse, weights[1:], strict=True)),
+        ]
+
+    def fused(self, level: Tensor, coarse: list[Tensor]) -> Tensor:
+        """Fuse the level and its views before attention: (B, C, H, W)."""
+        parts = self.parts(level, coarse)
+        total = parts[0] + self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
+def enlarge(coarse: Tensor, level: Tensor) -> Tensor:
+    """Resize to a level's size with aligned corners: (B, C, h, w) -> (B, C, H, W)."""
+    return F.interpolate(coarse, level.shape[-2:], mode="bilinear", align_corners=True)
+
+
+class ChannelGate(nn.Module):
+    """A weight a channel from the whole map: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Linear(channels, channels // 4, bias=False)
+        self.excite = nn.Linear(channels // 4, channels, bias=False)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Weigh the channels: (B, C, H, W) -> (B, C, 1, 1)."""
+        pooled = fused.mean(dim=(2, 3))
+        gate = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
+        return gate[:, :, None, None]
+
+
+class ChannelAttention(nn.Module):
+    """CA: gated channels, then ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = ChannelGate(channels)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
+        gate: Tensor = self.gate(fused)
+        return F.relu(fused * gate)
+
+
+class ResidualChannelAttention(nn.Module):
+    """RCA: gated channels plus a normalised 3x3 convolution of them, then ReLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = ChannelGate(channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, channels)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
+        gated = fused * self.gate(fused)
+        return F.relu(gated + self.norm(self.conv(gated)))
+
+
+class SpatialChannelAttention(nn.Module):
+    """SCA: a gate over the positions, then RCA."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.position = nn.Conv2d(2, 1, 3, padding=1, bias=False)
+        self.rca = ResidualChannelAttention(channels)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Attend to positions and channels: (B, C, H, W) -> (B, C, H, W)."""
+        summary = torch.stack([fused.mean(dim=1), fused.amax(dim=1)], dim=1)
+        attended: Tensor = self.rca(fused * torch.sigmoid(self.position(summary)))
+        return attended
+
+
+_ATTENTION: dict[AttentionKind, Callable[[int], nn.Module]] = {
+    "rca": ResidualChannelAttention,
+    "ca": ChannelAttention,
+    "sca": SpatialChannelAttention,
+}
+
+
+def _chain(depth: int, inputs: int, channels: int) -> nn.Sequential:
+    widths = [inputs] + [channels] * (depth - 1)
+    return nn.Sequential(*(_unit(width, channels) for width in widths))
+
+
+def _unit(inputs: int, channels: int) -> nn.Sequential:
+    unit = nn.Sequential()
+    unit.add_module("conv", nn.Conv2d(inputs, channels, 3, stride=2, padding=1))
+    unit.add_module("norm", nn.GroupNorm(GROUPS, channels))
+    unit.add_module("relu", nn.ReLU(inplace=True))
+    return unit

@@ -1,0 +1,37 @@
+"""The pyramid: laterals, the top-down path, one MSFEM a level (spec section 3.1)."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from comask.config import NeckConfig
+from comask.model.msfem import Msfem
+
+LEVELS = (2, 3, 4, 5)
+
+
+class Neck(nn.Module):
+    """FPN whose output levels each pass through an MSFEM of their own."""
+
+    def __init__(self, inputs: tuple[int, ...], config: NeckConfig) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, config.channels, 1) for c in inputs)
+        self.msfem = nn.ModuleList(Msfem(config) for _ in inputs)
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
+
+    def forward(self, stages: list[Tensor]) -> tuple[Tensor, ...]:
+        """Enrich C2 .. C5: 4 x (B, C_k, H / s, W / s) -> P2 .. P6, (B, C, H / s, W / s) each."""
+        levels = [msfem(m) for msfem, m in zip(self.msfem, self.merged(stages), strict=True)]
+        return (*levels, levels[-1][:, :, ::2, ::2])  # P6 serves the proposals only
+
+    def merged(self, stages: list[Tensor]) -> list[Tensor]:
+        """Add each coarser level to the next finer: what the MSFEM of P2 .. P5 take in."""
+        merged = [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
+        for k in range(len(merged) - 1, 0, -1):
+            merged[k - 1] = merged[k - 1] + F.interpolate(
+                merged[k], merged[k - 1].shape[-2:], mode="nearest"
+            )
+        return merged
