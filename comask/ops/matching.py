@@ -12,7 +12,7 @@ NEGATIVE = -1  # learns that nothing is here
 IGNORED = -2  # learns nothing
 CROWD_SHARE = 0.5  # a box with more of itself than this inside a crowd region is ignored
 
-_PAIRS_AT_ONCE = 2_000_000  # bounds the memory of the pairwise IoU: a few tens of megabytes
+_PAIRS_AT_ONCE = 1_000_000  # bounds the memory of the pairwise IoU: a few tens of megabytes
 
 
 def match(
