@@ -80,6 +80,15 @@ class Fields:
             raise _refused(key, "a list", value)
         return value
 
+    def object(self, key: str) -> Mapping[str, Any]:
+        """Take an object; an empty one where there is none."""
+        value = self.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            raise _refused(key, "an object", value)
+        return value
+
     def rest(self) -> Mapping[str, Any]:
         """Give what nobody took."""
         return {key: value for key, value in self._values.items() if key not in self._taken}

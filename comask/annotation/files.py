@@ -1,0 +1,94 @@
+"""JSON files: read within bounds, written whole.
+
+A file is written beside its name, flushed to the disk, read back, checked and renamed over, so that
+at every moment there is either the old file or the new one.
+"""
+
+import gc
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from comask.errors import AnnotationError
+
+MAX_BYTES = 2 * 2**30  # of one file
+
+
+def load(path: Path) -> bytes:
+    """Read a whole file of a bounded size; raises AnnotationError with one sentence."""
+    if path.is_dir() or (path.exists() and not path.is_file()):
+        raise AnnotationError(f"{path} is not a file; a JSON file is needed")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise AnnotationError(f"{path.name} is larger than {MAX_BYTES // 2**30} GiB")
+        return path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(f"{path} can't be read: {error.strerror}") from error
+
+
+def parse_json(data: bytes, name: str) -> tuple[Any, str]:
+    """Parse JSON; where only its numbers are beyond JSON, give them and what to say of it."""
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    with _uncollected():
+        try:
+            return orjson.loads(data), ""
+        except orjson.JSONDecodeError as error:
+            flaw = f"{name} is not JSON: {error}"
+        try:  # so that a NaN is named by its record and field
+            return json.loads(data), flaw
+        except (ValueError, RecursionError):
+            raise AnnotationError(flaw) from None
+
+
+def dump_json(content: object) -> bytes:
+    """Write JSON, with a newline at the end; raises AnnotationError for what JSON can't hold."""
+    try:
+        return orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise AnnotationError(f"this can't be written as JSON: {error}") from error
+
+
+def replace_file(
+    path: Path, data: bytes, check: Callable[[bytes], None] = lambda _data: None
+) -> None:
+    """Write a file beside its name, have it read back and checked, and rename it over."""
+    target = Path(os.path.realpath(path))
+    beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        check(beside.read_bytes())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # a folder can't be opened there
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Hold the garbage collector off: while parsing it costs as much as the parser."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
