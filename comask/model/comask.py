@@ -112,4 +112,4 @@ class CoMask(nn.Module):
 
 
 def _align(k: int, level: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:
-    return roi_align(level, boxes, rows, STRIDES[k])
+    return roi_align(level, boxes, rows, STRIDES[k], REGION)

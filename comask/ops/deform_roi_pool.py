@@ -1,13 +1,12 @@
 """Pooling of regions by single bilinear samples, with learnt offsets (spec section 6.1).
 
-Letters: R regions, C channels, p bins a side. Every sample is a weighted sum of four feature
-rows, gathered by ``embedding_bag``: several times faster than a grid per region, and without a
-copy of the map per region. Boxes are half-open, in network pixels.
+Letters: R regions, C channels, p bins a side. Boxes are half-open, in network pixels.
 """
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+
+from comask.ops.sampling import sample
 
 OFFSET_SHARE = 0.1  # an offset of 1 moves a sample by this share of the region's side
 MIN_SIDE = 0.1  # feature pixels
@@ -27,7 +26,9 @@ def deform_roi_pool(
         offsets: (R, 2, p, p), x first, in ``OFFSET_SHARE`` of the region's side.
     """
     x, y = sample_points(boxes, stride, bins, offsets)  # (R, p, p) each
-    return bilinear(level, rows, x, y)
+    height, width = level.shape[-2:]
+    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return sample(level, rows, x[..., None], y[..., None], inside[..., None])
 
 
 def sample_points(
@@ -47,36 +48,6 @@ def sample_points(
         return x, y
     moved = offsets * OFFSET_SHARE * side[:, :, None, None]
     return x + moved[:, 0], y + moved[:, 1]
-
-
-def bilinear(level: Tensor, rows: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Interpolate features at points: (B, C, H, W), (R, ...) -> (R, C, ...); 0 outside the map."""
-    batch, channels, height, width = level.shape
-    inside = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
-    left, top = x.floor(), y.floor()
-    across, down = x - left, y - top
-    left, top = left.long(), top.long()
-    right, bottom = (left + 1).clamp(max=width - 1), (top + 1).clamp(max=height - 1)
-    first = rows.view(-1, *[1] * (x.dim() - 1)) * height
-    taps = torch.stack(
-        [
-            (first + top) * width + left,
-            (first + top) * width + right,
-            (first + bottom) * width + left,
-            (first + bottom) * width + right,
-        ],
-        dim=-1,
-    )
-    weights = torch.stack(
-        [(1 - down) * (1 - across), (1 - down) * across, down * (1 - across), down * across], -1
-    )
-    table = level.permute(0, 2, 3, 1).reshape(batch * height * width, channels)
-    weights = (weights * inside[..., None]).to(table.dtype)
-    gathered = F.embedding_bag(
-        taps.reshape(-1, 4), table, per_sample_weights=weights.reshape(-1, 4), mode="sum"
-    )
-    return gathered.view(*x.shape, channels).movedim(-1, 1)
 
 
 def _round_half_away(values: Tensor) -> Tensor:

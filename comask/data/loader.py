@@ -1,0 +1,97 @@
+"""Batches of a training, step by step: which images, in which order, and nothing left to chance.
+
+Everything random about step t follows from the seed and t alone, so a training that is resumed at
+step t sees what it would have seen without the break.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+from comask.data.coco_dataset import CocoDataset, Draw, Example
+from comask.structures import ImageBatch, Size, Target
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images of one forward pass, padded to a common size, with their truth and seeds."""
+
+    images: ImageBatch
+    targets: list[Target]
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of every step that one process takes: ``rank`` of ``world``, ``images`` a pass."""
+
+    images: int
+    rank: int = 0
+    world: int = 1
+
+
+def batches(
+    dataset: CocoDataset, share: Share, passes: range, seed: int, workers: int = 0
+) -> Iterator[Batch]:
+    """Yield one batch a forward pass of ``passes``, for this process."""
+    draws = _Draws(dataset.sizes, share, passes, seed)
+    loader = DataLoader(
+        dataset,  # type: ignore[arg-type]  # it is indexed by draws, not by whole numbers
+        batch_sampler=draws,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+    return iter(loader)
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Pad views to the largest of them: B x Example -> Batch."""
+    return Batch(
+        ImageBatch.of([example.image for example in examples]),
+        [example.target for example in examples],
+        [example.seed for example in examples],
+    )
+
+
+class _Draws:
+    """The draws of every pass: images of one orientation together, each once an epoch."""
+
+    def __init__(self, sizes: Sequence[Size], share: Share, passes: range, seed: int) -> None:
+        self._wide = np.array([width > height for height, width in sizes])
+        self._share, self._passes, self._seed = share, passes, seed
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        together = self._share.images * self._share.world
+        per_epoch = len(self._epoch(0, together))
+        epoch, order = -1, np.zeros((0, 0), dtype=np.int64)
+        for number in self._passes:
+            if number // per_epoch != epoch:
+                epoch = number // per_epoch
+                order = self._epoch(epoch, together)
+            rows = order[number % per_epoch]
+            first = self._share.rank * self._share.images
+            yield [
+                Draw(int(rows[slot]), _mix(self._seed, number * together + slot))
+                for slot in range(first, first + self._share.images)
+            ]
+
+    def _epoch(self, epoch: int, together: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        """Shuffle one epoch into rows of ``together`` images; the last row is filled up."""
+        rng = np.random.default_rng([self._seed, epoch])
+        rows = []
+        for wide in (False, True):
+            members = rng.permutation(np.flatnonzero(self._wide == wide))
+            if len(members):
+                count = -(-len(members) // together)
+                rows.append(np.resize(members, (count, together)))
+        return rng.permutation(np.concatenate(rows))
+
+
+def _mix(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,211 @@
+"""One call from an image to its instances: numpy in, ``Prediction`` out, image pixels.
+
+Letters: H x W the image, N instances. Boxes are half-open and not clipped: a refined box may
+reach beyond the image, its mask never does.
+"""
+
+import threading
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from comask.annotation import rle
+from comask.annotation.records import Category, Rle
+from comask.checkpoint import native
+from comask.checkpoint.native import CheckpointInfo
+from comask.config import DetectionConfig, PreprocessingConfig
+from comask.data import transforms
+from comask.errors import InputError
+from comask.model import postprocess
+from comask.model.comask import CoMask
+from comask.structures import Detections, ImageBatch, Size
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PredictionTrace:
+    """How each instance came about, in image pixels where a box is meant.
+
+    proposals      (N, 4)         the box that the class branch judged
+    proposal_rows  (N,)           int64, its row among the image's proposals, best first
+    levels         (N, 2)         int64, pyramid level 2 .. 5 of pass 1 and pass 2
+    first_masks    (N, 28, 28)    mask logits of pass 1, inside the proposal
+    votes          (N, 7, 7, 4)   the 49 boxes that pass 1 voted for
+    weights        (N, 7, 7)      their weights, 0 .. 1
+    second_masks   (N, 28, 28)    mask logits of pass 2, inside the refined box
+    """
+
+    proposals: Floats
+    proposal_rows: Integers
+    levels: Integers
+    first_masks: Floats
+    votes: Floats
+    weights: Floats
+    second_masks: Floats
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The instances of one image, best first; N may be 0.
+
+    size          (H, W) of the image
+    boxes         (N, 4)  half-open xyxy, image pixels, not clipped
+    labels        (N,)    int64; label l is ``categories[l]``
+    class_scores  (N,)    0 .. 1: what a threshold gates
+    mask_ious     (N,)    predicted, about 0 .. 1 but not bounded
+    scores        (N,)    class score + 0.3 x mask IoU: what ranks
+    masks         N x Rle of the image's size
+    """
+
+    size: Size
+    boxes: Floats
+    labels: Integers
+    class_scores: Floats
+    mask_ious: Floats
+    scores: Floats
+    masks: tuple[Rle, ...]
+    categories: tuple[Category, ...]
+    trace: PredictionTrace
+
+    def __len__(self) -> int:
+        """Count the instances."""
+        return len(self.masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSettings:
+    """What a caller may set per run; ``None`` keeps the checkpoint's own value."""
+
+    min_score: float | None = None
+    max_instances: int | None = None
+    short_side: int | None = None
+    long_side: int | None = None
+
+    def detection(self, own: DetectionConfig) -> DetectionConfig:
+        """Lay these settings over a checkpoint's: raises ConfigError out of range."""
+        return replace(own, **_given(self, "min_score", "max_instances"))
+
+    def preprocessing(self, own: PreprocessingConfig) -> PreprocessingConfig:
+        """Lay these settings over a checkpoint's: raises ConfigError out of range."""
+        return replace(own, **_given(self, "short_side", "long_side"))
+
+
+class Predictor:
+    """A loaded checkpoint on a device; it keeps nothing of the images that it sees."""
+
+    def __init__(
+        self,
+        model: CoMask,
+        info: CheckpointInfo,
+        *,
+        device: str = "auto",
+        settings: PredictionSettings | None = None,
+        bfloat16: bool = False,
+    ) -> None:
+        settings = settings or PredictionSettings()
+        self.device = choose_device(device)
+        self.detection = settings.detection(model.config.detection)
+        self.preprocessing = settings.preprocessing(info.preprocessing)
+        self.info = info
+        self._model = model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._model.config = replace(model.config, detection=self.detection)
+        self._bfloat16 = bfloat16
+        self._lock = threading.Lock()
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        settings: PredictionSettings | None = None,
+        bfloat16: bool = False,
+    ) -> "Predictor":
+        """Load a ``.safetensors`` checkpoint; raises CheckpointError with one sentence."""
+        model, info = native.load(Path(path))
+        return cls(model, info, device=device, settings=settings, bfloat16=bfloat16)
+
+    def predict(self, image: NDArray[np.uint8]) -> Prediction:
+        """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError(
+                f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
+            )
+        pixels, scale = transforms.prepare(image, self.preprocessing)
+        with self._lock, torch.inference_mode(), self._precision():
+            found = self._model(ImageBatch.of([pixels]).to(self.device))[0]
+        size = (image.shape[0], image.shape[1])
+        return to_prediction(found, scale, size, self.info.categories, self.detection.iou_weight)
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self._bfloat16:
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+
+def to_prediction(
+    found: Detections,
+    scale: float,
+    size: Size,
+    categories: tuple[Category, ...],
+    iou_weight: float,
+) -> Prediction:
+    """Carry detections from network pixels to image pixels, best first."""
+    ranks = found.scores + iou_weight * found.mask_ious
+    order = ranks.argsort(descending=True, stable=True)
+    boxes = _floats(found.boxes[order])
+    frames, logits = _floats(found.mask_boxes[order]), _floats(found.masks[order])
+    crops = [
+        postprocess.paste(mask, frame, scale, size)
+        for mask, frame in zip(logits, frames, strict=True)
+    ]
+    trace = found.trace
+    return Prediction(
+        size=size,
+        boxes=postprocess.to_image_pixels(boxes, scale),
+        labels=found.labels[order].cpu().numpy(),
+        class_scores=_floats(found.scores[order]),
+        mask_ious=_floats(found.mask_ious[order]),
+        scores=_floats(ranks[order]),
+        masks=tuple(rle.encode_crop(crop.pixels, crop.x, crop.y, size) for crop in crops),
+        categories=categories,
+        trace=PredictionTrace(
+            proposals=postprocess.to_image_pixels(_floats(trace.proposals[order]), scale),
+            proposal_rows=trace.proposal_rows[order].cpu().numpy(),
+            levels=trace.levels[order].cpu().numpy(),
+            first_masks=_floats(trace.first_masks[order]),
+            votes=postprocess.to_image_pixels(_floats(trace.votes[order]), scale),
+            weights=_floats(trace.weights[order]),
+            second_masks=logits,
+        ),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn "auto", "cpu", "cuda", "cuda:1", "mps" into a device that this machine has."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"device {name!r} is not to be had on this machine; try cpu") from error
+    return device
+
+
+def _given(settings: PredictionSettings, *names: str) -> Mapping[str, int | float]:
+    values = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _floats(tensor: Tensor) -> Floats:
+    values: Floats = tensor.float().cpu().numpy()
+    return values
