@@ -269,8 +269,6 @@ def _rgb(image: Image.Image) -> Pixels:
         if over_white:
             ground = Image.new("RGBA", strip.size, "white")
             strip = Image.alpha_composite(ground, strip.convert("RGBA"))
-        elif image.has_transparency_data:
-            strip = strip.convert("RGBA")
         pixels[top:bottom] = np.asarray(strip.convert("RGB"))
     return pixels
 
