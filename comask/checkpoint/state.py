@@ -24,17 +24,28 @@ def shapes_of(model: CoMask) -> dict[str, tuple[int, ...]]:
     return {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
 
 
-def check_shapes(found: Shapes, model: CoMask, source: object) -> None:
-    """Refuse weights that are not exactly a model's own; ``source`` is named in the error."""
-    expected = shapes_of(model)
+def check_shapes(
+    found: Shapes, model: CoMask, source: object, names: Mapping[str, str] | None = None
+) -> None:
+    """Refuse weights that are not exactly a model's own.
+
+    Args:
+        found: the shapes by our keys.
+        model: what is to be filled.
+        source: the file, named in the error.
+        names: what the file itself calls a key, where that differs.
+    """
+    expected, names = shapes_of(model), names or {}
     for key in sorted(set(found) - set(expected)):
-        raise CheckpointError(f"{source}: {key} belongs to no part of the model of its settings")
+        name = names.get(key, key)
+        raise CheckpointError(f"{source}: {name} belongs to no part of the model of its settings")
     for key in sorted(set(expected) - set(found)):
         raise CheckpointError(f"{source}: {key} is missing")
     for key, shape in expected.items():
         if found[key] != shape:
             raise CheckpointError(
-                f"{source}: {key} is {_spelt(found[key])}, but the settings ask for {_spelt(shape)}"
+                f"{source}: {names.get(key, key)} is {_spelt(found[key])}, "
+                f"but the settings ask for {_spelt(shape)}"
             )
 
 
