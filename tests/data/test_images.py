@@ -71,7 +71,7 @@ def test_unknown_or_damaged_orientation_is_ignored() -> None:
     exif[0x0112] = 9
     assert not images.load(_file(Image.fromarray(_picture(4, 6)), "JPEG", exif=exif)).turned
     for notes in (b"Exif\x00\x00II\x2a\x00\xff", b"Exif\x00\x00no TIFF header"):
-        broken = _file(Image.fromarray(_picture(4, 6)), "JPEG", exif=notes)
+        broken = _file(Image.fromarray(_picture(4, 6)), "PNG", exif=notes)
         assert images.load(broken).size == (4, 6)
 
 
