@@ -1,0 +1,250 @@
+"""What travels between Python and the drawing surface, typed; image pixels everywhere.
+
+The document is one image's instances: the predictions in rank order, then the truth. The order is
+also what gives an instance its colour. Boxes are half-open [x1, y1, x2, y2]; ``bbox`` is tight
+around the mask, [x, y, width, height]. What a browser sends is read here or refused.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NotRequired, Protocol, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comask.annotation import rle
+from comask.annotation.records import Annotation, Category, Rle
+from comask.errors import InputError
+
+SCHEMA = 1
+LONGEST_KEY = 512  # characters
+
+
+class PredictionLike(Protocol):
+    """What a document needs of a ``comask.predict.Prediction``, which this room can't import.
+
+    boxes (N, 4), labels (N,), class_scores, mask_ious, scores (N,), masks N x Rle.
+    """
+
+    @property
+    def boxes(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def labels(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def class_scores(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def mask_ious(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def scores(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def masks(self) -> tuple[Rle, ...]: ...  # noqa: D102
+    @property
+    def categories(self) -> tuple[Category, ...]: ...  # noqa: D102
+
+
+class DocumentImage(TypedDict):
+    """The picture: ``url`` is where its upright 8-bit form is."""
+
+    key: str
+    file_name: str
+    width: int
+    height: int
+    url: str
+
+
+class DocumentCategory(TypedDict):
+    """A class under the id that the document's instances use."""
+
+    id: int
+    name: str
+
+
+class Layer(TypedDict):
+    """A group of instances that is shown or hidden as one."""
+
+    name: Literal["prediction", "truth"]
+    editable: bool
+
+
+class CocoRle(TypedDict):
+    """A mask as COCO files hold it."""
+
+    size: list[int]
+    counts: str
+
+
+class Instance(TypedDict):
+    """One object; scores and the model's own box are None where a person drew it."""
+
+    id: str
+    layer: Literal["prediction", "truth"]
+    category_id: int
+    class_score: float | None
+    mask_iou: float | None
+    score: float | None
+    box: list[float] | None
+    bbox: list[float]
+    area: int
+    rle: CocoRle
+
+
+class Document(TypedDict):
+    """All that the surface draws of one image."""
+
+    schema: int
+    revision: int
+    image: DocumentImage
+    categories: list[DocumentCategory]
+    layers: list[Layer]
+    instances: list[Instance]
+
+
+class StripImage(TypedDict):
+    """A row of the list of images; ``note`` says why one without ``url`` can't be opened yet."""
+
+    key: str
+    file_name: str
+    url: str | None
+    thumb: NotRequired[str]
+    note: NotRequired[str]
+    export: NotRequired[str]
+
+
+class Busy(TypedDict):
+    """What is going on; without ``total`` nobody knows how long."""
+
+    text: str
+    done: NotRequired[int]
+    total: NotRequired[int]
+
+
+class CanvasValue(TypedDict, total=False):
+    """The component's value: small, since Gradio sends all of it with every event.
+
+    url       the document to show; None or missing shows the first step
+    revision  another number fetches the same address again
+    images    the list of images
+    status    sentences of the status line: checkpoint, device, run
+    busy      what is going on, over the canvas
+    export    address of the open image's COCO file; the surface adds min_score
+    empty     the sentence that an empty surface shows
+    """
+
+    url: str | None
+    revision: int
+    images: list[StripImage]
+    status: list[str]
+    busy: Busy | None
+    export: str
+    empty: str
+
+
+def document(
+    image: DocumentImage,
+    *,
+    prediction: PredictionLike | None = None,
+    truth: Sequence[Annotation] | None = None,
+    truth_categories: Sequence[Category] = (),
+    revision: int = 0,
+) -> Document:
+    """Build an image's document; None is a layer that is not there, empty one without instances.
+
+    Classes of the two layers are the same where their names are. A class of the truth whose id is
+    taken by another name gets a new id within the document.
+    """
+    predicted = prediction.categories if prediction is not None else ()
+    categories, ids = _merge(predicted, truth_categories)
+    layers: list[Layer] = []
+    instances: list[Instance] = []
+    if prediction is not None:
+        layers.append({"name": "prediction", "editable": False})
+        instances.extend(_predictions(prediction))
+    if truth is not None:
+        layers.append({"name": "truth", "editable": False})
+        instances.extend(_truths(truth, ids))
+    return {
+        "schema": SCHEMA,
+        "revision": revision,
+        "image": image,
+        "categories": categories,
+        "layers": layers,
+        "instances": instances,
+    }
+
+
+def opened_image(data: object) -> str:
+    """Read an ``open_image`` event: the key of the image that was picked from the list."""
+    return _key(_field(data, "key"))
+
+
+def selected_instance(data: object) -> tuple[str, str | None]:
+    """Read a ``select_instance`` event: the image's key and the instance's id, None for none."""
+    chosen = _field(data, "id")
+    return _key(_field(data, "key")), None if chosen is None else _key(chosen)
+
+
+def _predictions(found: PredictionLike) -> Iterable[Instance]:
+    for index, mask in enumerate(found.masks):
+        yield {
+            "id": f"p{index + 1}",
+            "layer": "prediction",
+            "category_id": found.categories[int(found.labels[index])].id,
+            "class_score": float(found.class_scores[index]),
+            "mask_iou": float(found.mask_ious[index]),
+            "score": float(found.scores[index]),
+            "box": [round(float(value), 3) for value in found.boxes[index]],
+            "bbox": list(rle.bbox(mask)),
+            "area": rle.area(mask),
+            "rle": _coco(mask),
+        }
+
+
+def _truths(truth: Sequence[Annotation], ids: Mapping[int, int]) -> Iterable[Instance]:
+    for one in truth:
+        yield {
+            "id": f"t{one.id}",
+            "layer": "truth",
+            "category_id": ids.get(one.category_id, one.category_id),
+            "class_score": None,
+            "mask_iou": None,
+            "score": None,
+            "box": None,
+            "bbox": list(rle.bbox(one.rle)),
+            "area": rle.area(one.rle),
+            "rle": _coco(one.rle),
+        }
+
+
+def _coco(mask: Rle) -> CocoRle:
+    return {"size": list(mask.size), "counts": mask.counts}
+
+
+def _merge(
+    predicted: Sequence[Category], drawn: Sequence[Category]
+) -> tuple[list[DocumentCategory], dict[int, int]]:
+    """Bring two sets of classes together; also says which id each class of the truth now has."""
+    names = {category.id: category.name for category in predicted}
+    known = {category.name: category.id for category in predicted}
+    free = 1 + max([*names, *(category.id for category in drawn)], default=0)
+    ids: dict[int, int] = {}
+    for category in drawn:
+        own = known.get(category.name)
+        if own is None and category.id not in names:
+            own = category.id
+        elif own is None:
+            own, free = free, free + 1
+        ids[category.id] = own
+        names[own] = category.name
+        known.setdefault(category.name, own)
+    return [{"id": key, "name": name} for key, name in names.items()], ids
+
+
+def _field(data: object, name: str) -> object:
+    if not isinstance(data, Mapping) or name not in data:
+        raise InputError(f"the canvas sent an event without {name}")
+    return data[name]
+
+
+def _key(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY:
+        raise InputError(f"the canvas sent no key of 1 to {LONGEST_KEY} characters")
+    return value

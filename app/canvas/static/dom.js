@@ -1,0 +1,58 @@
+// Small helpers for elements. Text only ever goes in as text: names come from strangers' files.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+
+  // element("li", {class: "row", "data-testid": "x"}, "text", child, ...)
+  function element(tag, attributes = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (value === true) made.setAttribute(name, "");
+      else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value);
+    }
+    made.append(...children.filter((child) => child !== null));
+    return made;
+  }
+
+  // the element of the template that carries data-testid="name"
+  function finder(root) {
+    return (name) => {
+      const found = root.querySelector(`[data-testid="${name}"]`);
+      if (!found) throw new Error(`the template has no ${name}`);
+      return found;
+    };
+  }
+
+  const decimals = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits));
+  const grouped = (value) => Math.round(value).toLocaleString("en-GB").replaceAll(",", " ");
+  const percent = (share) => `${Math.round(share * 100)} %`;
+
+  function zoomText(scale) {
+    const share = scale * 100;
+    return `${share < 10 ? share.toFixed(1) : Math.round(share)} %`;
+  }
+
+  // a chip in the instance's colour; the truth's is dashed, so that colour never speaks alone
+  function chip(one) {
+    const made = element("span", { class: one.truth ? "cs-chip cs-chip-truth" : "cs-chip", "aria-hidden": "true" });
+    made.style.setProperty("--chip", parts.palette.css(one.index));
+    return made;
+  }
+
+  // what is known of an instance, as [name, value, explanation]
+  function facts(one) {
+    const [x1, y1, x2, y2] = one.box.map((value) => Math.round(value * 10) / 10);
+    const scores = [
+      ["Class score", decimals(one.classScore), "0 to 1; the slider compares this one"],
+      ["Mask IoU", decimals(one.maskIou), "how well the model thinks its mask fits, about 0 to 1"],
+      ["Ranking score", decimals(one.score), "class score + 0.3 × mask IoU: the order of the list"],
+    ];
+    return [
+      ...(one.truth ? [] : scores),
+      ["Area", `${grouped(one.area)} px`, "pixels of the mask"],
+      ["Box", `${x1}, ${y1} – ${x2}, ${y2}`, "left, top – right, bottom in image pixels"],
+    ];
+  }
+
+  parts.dom = { element, finder, decimals, grouped, percent, zoomText, chip, facts };
+})();

@@ -1,0 +1,82 @@
+// Every key in one table: it drives the keyboard, the tooltips and the sheet that `?` opens.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+
+  const PAN = 80;
+
+  // [group, shown as, event keys, what it does, action(studio, event)]
+  const TABLE = [
+    ["Look", "+", ["+", "="], "Zoom in", (s) => s.view.zoomBy(1.25)],
+    ["Look", "−", ["-", "_"], "Zoom out", (s) => s.view.zoomBy(1 / 1.25)],
+    ["Look", "0", ["0"], "Fit the image", (s) => s.view.fit()],
+    ["Look", "1", ["1"], "One screen pixel for each image pixel", (s) => s.view.zoomTo(1)],
+    ["Look", "← ↑ → ↓", ["ArrowLeft", "ArrowUp", "ArrowRight", "ArrowDown"], "Move the image", pan],
+    ["Look", "Space + drag", [], "Move the image, also from on top of an instance", null],
+    ["Look", "H (hold)", ["h", "H"], "Hide everything but the photograph", (s) => s.store.set({ hidden: true })],
+    ["Show", "M", ["m", "M"], "Masks", (s) => s.store.toggle("fill")],
+    ["Show", "O", ["o", "O"], "Outlines", (s) => s.store.toggle("outline")],
+    ["Show", "B", ["b", "B"], "Boxes", (s) => s.store.toggle("boxes")],
+    ["Show", "L", ["l", "L"], "Labels", (s) => s.store.toggle("labels")],
+    ["Show", "S", ["s", "S"], "Scores", (s) => s.store.toggle("scores")],
+    ["Show", "P", ["p", "P"], "Prediction", (s) => s.store.toggleLayer("prediction")],
+    ["Show", "T", ["t", "T"], "Truth", (s) => s.store.toggleLayer("truth")],
+    ["Show", "[", ["["], "Lower the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold - 0.01)],
+    ["Show", "]", ["]"], "Raise the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold + 0.01)],
+    ["Pick", "Click", [], "Pick the smallest instance there; again for the one below it", null],
+    ["Pick", "N", ["n"], "Next instance", (s) => s.step(1)],
+    ["Pick", "Shift + N", ["N"], "Previous instance", (s) => s.step(-1)],
+    ["Pick", "Z", ["z", "Z"], "Zoom to the picked instance", (s) => s.zoomToPicked()],
+    ["Pick", "Esc", ["Escape"], "Step back: close the sheet, drop the pick", (s) => s.escape()],
+    ["Images", "PgDn", ["PageDown"], "Next image", (s) => s.strip.step(1)],
+    ["Images", "PgUp", ["PageUp"], "Previous image", (s) => s.strip.step(-1)],
+    ["Images", "?", ["?"], "This sheet", (s) => s.sheet.toggle()],
+  ];
+
+  const byKey = new Map(TABLE.flatMap(([, , keys, , action]) => keys.map((key) => [key, action])));
+
+  function pan(studio, { key }) {
+    const [x, y] = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+    studio.view.panBy(x * PAN, y * PAN);
+  }
+
+  // keys belong to the studio while the focus is in it, or nowhere
+  function isOurs(root, target) {
+    if (root.clientWidth === 0) return false; // another page is in front
+    return target === document.body || target === document.documentElement || root.contains(target);
+  }
+
+  // what the focused control needs for itself
+  function isTaken(target, key) {
+    if (target.closest("dialog") && key !== "Escape" && key !== "?") return true;
+    if (target.closest("textarea, select, [contenteditable=true]")) return key !== "Escape";
+    if (target.matches("input:not([type=range], [type=checkbox])")) return key !== "Escape";
+    const moves = key.startsWith("Arrow") || key.startsWith("Page");
+    return moves && !target.matches("body, html, [data-testid=canvas]");
+  }
+
+  function attach(root, studio) {
+    const down = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (!isOurs(root, event.target)) return;
+      const action = byKey.get(event.key);
+      if (!action || isTaken(event.target, event.key)) return;
+      event.preventDefault();
+      action(studio, event);
+    };
+    const up = (event) => {
+      if (event.key.toLowerCase() === "h") studio.store.set({ hidden: false });
+    };
+    const away = () => studio.store.set({ hidden: false });
+    document.addEventListener("keydown", down);
+    document.addEventListener("keyup", up);
+    window.addEventListener("blur", away);
+    return () => {
+      document.removeEventListener("keydown", down);
+      document.removeEventListener("keyup", up);
+      window.removeEventListener("blur", away);
+    };
+  }
+
+  parts.keys = { TABLE, attach };
+})();

@@ -1,0 +1,80 @@
+// Boxes and labels over the masks: lines and text, in CSS pixels, instance colours.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { palette } = parts;
+
+  const FONT = "600 11px system-ui, sans-serif";
+  const HIGH = 17;
+  const PAD = 5;
+  const MOST = 500; // labels; beyond it nobody reads them
+
+  const widths = new Map();
+
+  function labelOf(one, { labels, scores }) {
+    const words = [];
+    if (labels) words.push(one.truth ? `${one.name} (truth)` : one.name);
+    if (scores && one.classScore !== null) words.push(one.classScore.toFixed(2));
+    return words.join(" ");
+  }
+
+  function boxes(context, view, instances) {
+    for (const layer of [true, false]) {
+      context.setLineDash(layer ? [5, 4] : []);
+      for (const one of instances) {
+        if (one.truth !== layer) continue;
+        const [left, top] = view.toScreen(one.box[0], one.box[1]);
+        const [right, bottom] = view.toScreen(one.box[2], one.box[3]);
+        context.lineWidth = 3;
+        context.strokeStyle = "rgb(0 0 0 / 0.35)";
+        context.strokeRect(left, top, right - left, bottom - top);
+        context.lineWidth = 1.5;
+        context.strokeStyle = palette.css(one.index);
+        context.strokeRect(left, top, right - left, bottom - top);
+      }
+    }
+    context.setLineDash([]);
+  }
+
+  // the first in rank order wins its place; one that would cover it is left out until there is room
+  function labels(context, view, instances, switches, first = null) {
+    context.font = FONT;
+    context.textBaseline = "middle";
+    const taken = [];
+    const order = first ? [first, ...instances.filter((one) => one !== first)] : instances;
+    for (const one of order) {
+      if (taken.length >= MOST) return;
+      const text = labelOf(one, switches);
+      if (!text) continue;
+      const place = placeOf(context, view, one, text);
+      if (!place || taken.some((other) => overlap(place, other))) continue;
+      taken.push(place);
+      const [x, y, width] = place;
+      context.fillStyle = palette.css(one.index);
+      context.beginPath();
+      context.roundRect(x, y, width, HIGH, 3);
+      context.fill();
+      context.fillStyle = palette.ink(one.index);
+      context.fillText(text, x + PAD, y + HIGH / 2 + 0.5);
+    }
+  }
+
+  function placeOf(context, view, one, text) {
+    if (!widths.has(text)) {
+      if (widths.size > 5000) widths.clear();
+      widths.set(text, context.measureText(text).width + 2 * PAD);
+    }
+    const width = widths.get(text);
+    const [left, top] = view.toScreen(one.box[0], one.box[1]);
+    const [right, bottom] = view.toScreen(one.box[2], one.box[3]);
+    if (right < 0 || bottom < 0 || left > view.size[0] || top > view.size[1]) return null;
+    const x = Math.max(2, Math.min(view.size[0] - width - 2, left));
+    const y = top - HIGH - 1 < 2 ? Math.max(2, top + 2) : top - HIGH - 1;
+    return [Math.round(x), Math.round(y), width];
+  }
+
+  const overlap = ([ax, ay, aw], [bx, by, bw]) =>
+    ax < bx + bw + 1 && bx < ax + aw + 1 && Math.abs(ay - by) < HIGH + 1;
+
+  parts.marks = { boxes, labels, labelOf };
+})();

@@ -1,0 +1,107 @@
+// What is open, what is shown and what is picked: the one place that knows, and tells who listens.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+
+  const SWITCHES = ["fill", "outline", "boxes", "labels", "scores"];
+  const CROWDED = 60; // from so many instances on, these start switched off
+  const THINNED = ["boxes", "labels", "scores"];
+  const SHOWN_BY = ["document", "threshold", "layers", "off"];
+
+  class Store {
+    constructor(defaults = {}) {
+      this.defaults = { threshold: 0.5, opacity: 0.45, ...defaults };
+      this.document = null;
+      this.loading = false;
+      this.error = null; // {text, retry()}
+      this.threshold = this.defaults.threshold; // class scores above it are shown
+      this.opacity = this.defaults.opacity; // of the fill, 0 .. 1
+      this.switches = { fill: true, outline: true, boxes: true, labels: true, scores: true };
+      this.touched = new Set(); // switches that somebody set: these never change by themselves
+      this.layers = { prediction: true, truth: true };
+      this.off = new Set(); // class names that are filtered out; by name, to outlast the image
+      this.hidden = false; // everything, while H is held
+      this.selected = null;
+      this.hovered = null;
+      this.shown = []; // instances that pass the filters, in rank order
+      this.listeners = new Set();
+    }
+
+    listen(callback) {
+      this.listeners.add(callback);
+      return () => this.listeners.delete(callback);
+    }
+
+    // set some fields; listeners get the names of those that changed
+    set(patch) {
+      const changed = new Set(Object.keys(patch).filter((name) => this[name] !== patch[name]));
+      if (changed.size === 0) return;
+      Object.assign(this, patch);
+      if (SHOWN_BY.some((name) => changed.has(name))) {
+        this.shown = (this.document?.instances ?? []).filter((one) => this.passes(one));
+        changed.add("shown");
+      }
+      for (const callback of [...this.listeners]) callback(changed);
+    }
+
+    // a new document: the filters stay, what was picked stays only if it is still there
+    open(document) {
+      const crowded = document.instances.length >= CROWDED;
+      const switches = { ...this.switches };
+      for (const name of THINNED) if (!this.touched.has(name)) switches[name] = !crowded;
+      const kept = this.document?.key === document.key && document.byId.has(this.selected);
+      const selected = kept ? this.selected : null;
+      this.set({ document, switches, selected, hovered: null, loading: false, error: null });
+    }
+
+    close() {
+      this.set({ document: null, selected: null, hovered: null, loading: false, error: null });
+    }
+
+    passes(one) {
+      if (this.layers[one.layer] === false || this.off.has(one.name)) return false;
+      return one.classScore === null || Math.fround(one.classScore) > Math.fround(this.threshold);
+    }
+
+    get picked() {
+      return this.document?.byId.get(this.selected) ?? null;
+    }
+
+    isShown(one) {
+      return one !== null && this.passes(one);
+    }
+
+    setThreshold(value) {
+      // hundredths, as the slider shows them, and no dust of floating point
+      this.set({ threshold: Math.min(1, Math.max(0, Math.round(value * 100) / 100)) });
+    }
+
+    setOpacity(value) {
+      this.set({ opacity: Math.min(1, Math.max(0, value)) });
+    }
+
+    toggle(name, on = !this.switches[name]) {
+      this.touched.add(name);
+      this.set({ switches: { ...this.switches, [name]: on } });
+    }
+
+    toggleLayer(name, on = !this.layers[name]) {
+      this.set({ layers: { ...this.layers, [name]: on } });
+    }
+
+    setClasses(names) {
+      this.set({ off: new Set(names) });
+    }
+
+    // the next or previous shown instance, in rank order
+    step(by) {
+      if (this.shown.length === 0) return;
+      const at = this.shown.findIndex((one) => one.id === this.selected);
+      const from = at < 0 && by < 0 ? 0 : at;
+      const next = (from + by + this.shown.length) % this.shown.length;
+      this.set({ selected: this.shown[next].id });
+    }
+  }
+
+  parts.state = { Store, SWITCHES };
+})();

@@ -1,0 +1,264 @@
+// Puts the parts together: the value from Python in, events out, and what tests may ask.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { dom, rle } = parts;
+
+  const BUSY_AFTER = 150; // milliseconds until "loading" is worth a word
+
+  class Studio {
+    // host: {props, watch, trigger} of gr.HTML
+    constructor(element, host) {
+      this.element = element;
+      this.host = host;
+      this.root = element.querySelector(".studio");
+      this.find = dom.finder(this.root);
+      this.store = new parts.state.Store(host.props.defaults ?? {});
+      this.viewer = new parts.Viewer(this.find("view"), this.store);
+      this.view = this.viewer.view;
+      this.url = null;
+      this.request = null;
+      this.layout = new parts.Layout(element, this.root, this.find);
+      this.panel = new parts.Panel(this.find, this.store);
+      this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
+      this.strip = new parts.Strip(this.find, { onpick: (image) => this.openImage(image) });
+      this.inspector = new parts.about.Inspector(this.find, this.store, { onzoom: () => this.zoomToPicked() });
+      this.sheet = new parts.about.Sheet(this.find);
+      this.pointer = new parts.Pointer(this.find("canvas"), this.viewer, this.store, {
+        tooltip: this.find("tooltip"),
+        onmove: (point) => this.showPointer(point),
+      });
+      this.detachKeys = parts.keys.attach(element, this);
+      this.wire();
+      host.watch("value", () => this.take(host.props.value));
+      this.take(host.props.value);
+    }
+
+    wire() {
+      const { find, view, store } = this;
+      find("zoom-in").addEventListener("click", () => view.zoomBy(1.25));
+      find("zoom-out").addEventListener("click", () => view.zoomBy(1 / 1.25));
+      find("zoom-fit").addEventListener("click", () => view.fit());
+      find("zoom-actual").addEventListener("click", () => view.zoomTo(1));
+      find("open-sample").addEventListener("click", () => this.host.trigger("open_sample", {}));
+      find("open-upload").addEventListener("click", () => this.upload()?.click());
+      find("retry").addEventListener("click", () => store.error?.retry());
+      const bare = find("hide-all");
+      bare.addEventListener("pointerdown", () => store.set({ hidden: true }));
+      for (const name of ["pointerup", "pointerleave", "pointercancel"]) {
+        bare.addEventListener(name, () => store.set({ hidden: false }));
+      }
+      this.viewer.ondraw = () => (find("zoom-value").textContent = dom.zoomText(view.scale));
+      store.listen((changed) => this.follow(changed));
+    }
+
+    // what Python says is open: null, or {url, revision, images, status, busy, export, empty}
+    take(value) {
+      const said = value && typeof value === "object" ? value : {};
+      this.said = said;
+      this.showStatus(said.status);
+      this.showBusy(said.busy ?? null);
+      this.strip.fill(Array.isArray(said.images) ? said.images : []);
+      const wanted = said.url ?? null;
+      const stamp = `${wanted} ${said.revision ?? 0}`;
+      if (stamp !== this.stamp) {
+        this.stamp = stamp;
+        this.open(wanted);
+      } else this.strip.show(this.url);
+      this.follow(new Set(["document"]));
+    }
+
+    openImage(image) {
+      if (image.url === this.url && !this.store.error) return;
+      this.open(image.url);
+      this.host.trigger("open_image", { key: image.key });
+    }
+
+    // the latest asked for wins: an older answer that comes late is dropped
+    async open(url) {
+      this.request?.abort();
+      this.url = url;
+      this.strip.show(url);
+      if (!url) return this.store.close();
+      const request = new AbortController();
+      this.request = request;
+      this.store.set({ loading: true, error: null });
+      let opened = null;
+      const late = setTimeout(() => this.showBusy({ text: "Loading the image" }), BUSY_AFTER);
+      try {
+        opened = await parts.document.load(url, request.signal);
+        if (this.request !== request) return undefined;
+        this.store.open(opened);
+        const image = await this.viewer.photo.open(opened.image.url);
+        if (this.request === request) this.viewer.showPhoto(image);
+      } catch (error) {
+        if (this.request !== request || error.name === "AbortError") return undefined;
+        if (!opened) this.store.close(); // what was open before is not what was asked for
+        this.fail(error, url);
+      } finally {
+        clearTimeout(late);
+        if (this.request === request) this.showBusy(this.said.busy ?? null);
+        if (this.request === request) this.store.set({ loading: false });
+      }
+      return undefined;
+    }
+
+    fail(error, url) {
+      if (!(error instanceof parts.document.LoadError)) console.error(error);
+      const text = error instanceof parts.document.LoadError ? error.message : "This image could not be shown.";
+      this.store.set({ loading: false, error: { text, retry: () => this.open(url) } });
+    }
+
+    pick(id, { centre }) {
+      this.store.set({ selected: id });
+      const [x, y, width, height] = this.store.picked?.bbox ?? [0, 0, 0, 0];
+      if (centre || !this.view.shows([x, y, width, height])) this.view.centre(x + width / 2, y + height / 2);
+    }
+
+    step(by) {
+      this.store.step(by);
+      if (this.store.selected !== null) this.pick(this.store.selected, { centre: false });
+    }
+
+    zoomToPicked() {
+      const one = this.store.picked;
+      if (!one) return;
+      const [x, y, width, height] = one.bbox;
+      const [wide, high] = this.view.size;
+      this.view.zoomTo(Math.min(16, (0.5 * wide) / Math.max(1, width), (0.5 * high) / Math.max(1, height)));
+      this.view.centre(x + width / 2, y + height / 2);
+    }
+
+    escape() {
+      if (this.sheet.dialog.open) this.sheet.dialog.close();
+      else if (this.layout.fold()) return;
+      else this.store.set({ selected: null });
+    }
+
+    follow(changed) {
+      const { find, store } = this;
+      if (changed.has("selected") && store.document) {
+        this.host.trigger("select_instance", { key: store.document.key, id: store.selected });
+      }
+      if (["document", "loading", "error"].some((name) => changed.has(name))) this.showWhatIsOpen();
+      if (changed.has("document") || changed.has("threshold")) this.showDownload();
+      find("hide-all").setAttribute("aria-pressed", store.hidden);
+    }
+
+    showWhatIsOpen() {
+      const { find, store } = this;
+      const { document: opened, loading, error } = store;
+      find("error").hidden = !error;
+      find("error-text").textContent = error?.text ?? "";
+      find("empty").hidden = Boolean(opened || loading || error || this.said?.busy);
+      const offered = this.upload() !== null;
+      find("open-upload").hidden = !offered;
+      find("empty-text").textContent =
+        this.said?.empty ?? (offered ? "Choose images from your computer, or look at a sample first." : "Look at a sample first.");
+      find("title").textContent = opened?.image.file_name ?? "";
+      find("title").title = opened?.image.file_name ?? "";
+      find("image-size").textContent = opened ? `${opened.image.width} × ${opened.image.height} px` : "";
+      this.element.toggleAttribute("data-empty", !opened);
+    }
+
+    // the shown threshold goes into the link, so that the file holds what the slider lets through
+    showDownload() {
+      const link = this.find("download");
+      const address = this.strip.image?.export ?? this.said?.export ?? null;
+      link.hidden = !address || !this.store.document;
+      if (!address) return;
+      const url = new URL(address, document.baseURI);
+      url.searchParams.set("min_score", this.store.threshold.toFixed(2));
+      link.href = url.href;
+    }
+
+    showStatus(status) {
+      const words = (Array.isArray(status) ? status : [status]).filter((word) => typeof word === "string" && word);
+      this.find("status-text").replaceChildren(...words.map((word) => dom.element("span", {}, word)));
+    }
+
+    // {text, done, total}; without a total the bar only says that something goes on
+    showBusy(busy) {
+      this.find("busy").hidden = !busy;
+      this.find("busy-text").textContent = busy?.text ?? "";
+      const bar = this.find("busy-progress");
+      if (busy?.total > 0) bar.value = Math.min(1, (busy.done ?? 0) / busy.total);
+      else bar.removeAttribute("value");
+    }
+
+    showPointer(point) {
+      const { image } = this.store.document ?? {};
+      const [x, y] = point?.map(Math.floor) ?? [-1, -1];
+      const inside = image && x >= 0 && y >= 0 && x < image.width && y < image.height;
+      this.find("pointer").textContent = inside ? `x ${x}  y ${y}` : "";
+    }
+
+    // the file input or button of the page that `mask_canvas(upload=...)` named
+    upload() {
+      const { upload } = this.host.props;
+      const place = upload ? document.getElementById(upload) : null;
+      return place?.querySelector("input[type=file]") ?? (place?.matches("button") ? place : (place?.querySelector("button") ?? null));
+    }
+
+    // a copy of what a test may want to know; writing into it changes nothing
+    state() {
+      const { store, view, viewer } = this;
+      const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1] ?? null;
+      return structuredClone({
+        document: store.document?.key ?? null,
+        url: this.url,
+        ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
+        loading: store.loading,
+        error: store.error?.text ?? null,
+        threshold: store.threshold,
+        opacity: store.opacity,
+        shown: store.shown.map(({ id }) => id),
+        total: store.document?.instances.length ?? 0,
+        hidden: (store.document?.instances.length ?? 0) - store.shown.length,
+        hiddenAll: store.hidden,
+        selected: store.selected,
+        hovered: store.hovered,
+        zoom: view.scale,
+        pan: [view.x, view.y],
+        size: view.size,
+        switches: store.switches,
+        layers: store.layers,
+        classes: this.panel.classes().map(([name]) => name).filter((name) => !store.off.has(name)),
+        paint: {
+          frames: viewer.timing.frames,
+          drawMs: median(viewer.timing.draw),
+          inputMs: median(viewer.timing.input),
+          lastInputMs: viewer.timing.input.at(-1) ?? null,
+        },
+      });
+    }
+
+    // the mask as it is drawn, encoded again from the spans that the drawing uses
+    mask(id) {
+      const one = this.store.document?.byId.get(id);
+      if (!one) return null;
+      return { ...rle.encode(one.mask), area: one.mask.area, bbox: [...one.mask.bbox] };
+    }
+
+    // a point of the window where a click picks the instance, or null if it is out of sight
+    point(id) {
+      const one = this.store.document?.byId.get(id);
+      const found = one && this.viewer.pointOf(one);
+      if (!found) return null;
+      const { left, top } = this.find("canvas").getBoundingClientRect();
+      return { x: left + found[0], y: top + found[1] };
+    }
+  }
+
+  function mount(element, host) {
+    const studio = new Studio(element, host);
+    window.studio = Object.freeze({
+      state: () => studio.state(),
+      mask: (id) => studio.mask(id),
+      point: (id) => studio.point(id),
+    });
+    return studio;
+  }
+
+  parts.mount = mount;
+})();
