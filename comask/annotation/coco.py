@@ -87,7 +87,7 @@ def results(
             {
                 "image_id": image_id,
                 "category_id": int(category),
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "bbox": [x1, y1, max(x2 - x1, 0.0), max(y2 - y1, 0.0)],
                 "segmentation": mask.to_coco(),
                 "score": float(score),
             }
@@ -98,7 +98,7 @@ def results(
 # -- reading ------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> Dataset:
+def read(path: str | Path) -> Dataset:
     """Read a COCO file; raises AnnotationError with one sentence."""
     return parse(files.load(Path(path)), Path(path).name)
 
@@ -112,12 +112,12 @@ def parse(data: bytes, name: str = "the file") -> Dataset:
         top = Fields(content)
         categories = _records(top.items("categories"), "categories", _category)
         images = _records(top.items("images"), "images", _image)
+        _refuse_twins(categories, "categories")
+        _refuse_twins(images, "images")
         sizes = {image.id: (image.height, image.width) for image in images}
         known = {category.id for category in categories}
         rows = top.items("annotations")
         annotations = _records(rows, "annotations", lambda row: _annotation(row, sizes, known))
-        _refuse_twins(categories, "categories")
-        _refuse_twins(images, "images")
         _refuse_twins(annotations, "annotations")
         info = top.object("info")
         licenses = top.items("licenses") if top.has("licenses") else []
@@ -172,7 +172,7 @@ def read_segmentation(value: object, size: Size) -> Rle:
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write(path: Path, dataset: Dataset) -> None:
+def write(path: str | Path, dataset: Dataset) -> None:
     """Replace a COCO file: written beside it, read back, compared, then renamed over it.
 
     Raises AnnotationError or OSError, and then the old file is still there, untouched.
@@ -184,7 +184,7 @@ def write(path: Path, dataset: Dataset) -> None:
         if parse(data, name) != expected:
             raise AnnotationError(f"{name}: what was written does not read back as what was meant")
 
-    files.replace_file(path, dump(dataset), check)
+    files.replace_file(Path(path), dump(dataset), check)
 
 
 def dump(dataset: Dataset) -> bytes:
