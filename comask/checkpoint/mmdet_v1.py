@@ -7,7 +7,7 @@ claimed by exactly one rule and every weight of ours is filled, or the file is r
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,18 @@ def rules(branches: int) -> tuple[Rule, ...]:
     return (*BACKBONE, *chains, *ATTENTION, fuse, *HEADS)
 
 
+def rename(keys: Iterable[str], branches: int) -> dict[str, str]:
+    """Find our name of every key: -> {ours: theirs}; refuses what no rule, or two, claim."""
+    table = [(re.compile(theirs), ours) for theirs, ours in rules(branches)]
+    names: dict[str, str] = {}
+    for key in keys:
+        hits = [hit.expand(ours) for theirs, ours in table if (hit := theirs.fullmatch(key))]
+        if len(hits) != 1 or hits[0] in names:
+            raise CheckpointError(f"{key:.100} is claimed by {len(hits)} rules, not by one")
+        names[hits[0]] = key
+    return names
+
+
 def settings(weights: Weights) -> ModelConfig:
     """Read the settings of a model from its weights, whose keys are the authors'."""
     if not any(key.startswith("SID_head.") for key in weights):
@@ -196,16 +208,11 @@ def _length(weights: Weights, key: str) -> int:
 
 
 def _renamed(weights: Weights, model: CoMask, path: Path) -> dict[str, Tensor]:
-    """Call every weight by our name for it; refuses keys that no rule, or that two claim."""
-    table = [(re.compile(theirs), ours) for theirs, ours in rules(model.config.neck.branches)]
-    names: dict[str, str] = {}  # ours -> theirs
-    for key in weights:
-        hits = [hit.expand(ours) for theirs, ours in table if (hit := theirs.fullmatch(key))]
-        if len(hits) != 1 or hits[0] in names:
-            raise CheckpointError(
-                f"{path}: {key} is claimed by {len(hits)} rules, exactly one was expected"
-            )
-        names[hits[0]] = key
+    """Call every weight by our name for it, and refuse what does not fit our model."""
+    try:
+        names = rename(weights, model.config.neck.branches)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     renamed = {ours: weights[theirs] for ours, theirs in names.items()}
     for key, tensor in model.state_dict().items():
         if key.endswith(COUNTER) and key not in renamed:
