@@ -36,15 +36,38 @@ class Recorded:
     def proposals(self) -> list[Tensor]:
         return [self.boxes(f"proposals{image}") for image in (0, 1)]
 
+    def replay(self) -> "Replay":
+        """Repeat the whole step: anchors of both images, regions of both, jitter, mask samples."""
+        sampled = [self[f"sampler{k}_{kind}_inds"] for k in range(4) for kind in ("pos", "neg")]
+        return Replay([*sampled, self["sample_idx"]], self.jitter_draws())
+
     def jittered(self) -> list[Tensor]:
         return [self.boxes(f"jittered_pos{image}") for image in (0, 1)]
 
     def matched(self) -> list[Tensor]:
         return [self[f"sampler{image}_pos_assigned_gt_inds"] for image in (2, 3)]
 
+    def jitter_draws(self) -> list[Tensor]:
+        """Recover what was drawn from what became of it, in shares of 0.15.
+
+        A side that was cut off at the image's edge is drawn a pixel farther out: it is cut again.
+        """
+        return [self._draws(image) for image in (0, 1)]
+
     def mask_targets(self) -> Tensor:
         packed = self.arrays["mask_targets"]  # 28 bits in 4 bytes
         return torch.from_numpy(np.unpackbits(packed, axis=-1)[..., :28]).float()
+
+    def _draws(self, image: int) -> Tensor:
+        height, width = self.sizes[image]
+        given, made = self.boxes(f"sampler{image + 2}_pos_bboxes"), self.jittered()[image]
+        low = torch.where(made[:, :2] <= 0, made[:, :2] - 1, made[:, :2])
+        edge = torch.tensor([width, height])
+        high = torch.where(made[:, 2:] >= edge, made[:, 2:] + 1, made[:, 2:])
+        extent = given[:, 2:] - 1 - given[:, :2]
+        shift = (low + high - given[:, :2] - given[:, 2:]) / 2 / extent
+        growth = (high - 1 - low) / extent - 1
+        return torch.cat([shift, growth], dim=1) / 0.15
 
     def _truth(self, image: int) -> Target:
         height, width = self.sizes[image]

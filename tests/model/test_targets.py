@@ -95,6 +95,15 @@ def test_regions_are_sampled_as_recorded(recorded: Recorded, image: int) -> None
     assert torch.equal(sample.classes, torch.cat([labels, torch.zeros(len(negatives)).long()]))
 
 
+def test_positives_are_jittered_as_recorded(recorded: Recorded) -> None:
+    # what was drawn is not recorded; each draw must lie in its range and give the recorded box
+    for image, draws in enumerate(recorded.jitter_draws()):
+        assert draws.abs().max() < 1.0
+        given = recorded.boxes(f"sampler{image + 2}_pos_bboxes")
+        made = targets.jitter(given, recorded.sizes[image], draws * 0.15)
+        assert_close(made, recorded.jittered()[image], rtol=0, atol=1e-4)
+
+
 def test_mask_targets_are_the_recorded_ones_but_for_opencvs_rounding(recorded: Recorded) -> None:
     made = torch.cat(
         [
