@@ -75,7 +75,15 @@ class CoMask(nn.Module):
         passes = torch.stack([levels_of(given, sizes), levels_of(second_boxes, sizes)], dim=1)
         split = [
             part.split(counts)
-            for part in (refined, second.mask_ious, second.masks, passes, first.masks, votes, weights)
+            for part in (
+                refined,
+                second.mask_ious,
+                second.masks,
+                passes,
+                first.masks,
+                votes,
+                weights,
+            )
         ]
         return [
             Detections(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import ModelConfig
+from comask.model.norm import GroupNorm
 
-GROUPS = 32
 REGION = 14  # cells a side of what the head takes in
 CELLS = 7  # cells a side of its trunk
 MASK = 28  # cells a side of its masks
@@ -42,9 +42,9 @@ class MaskHead(nn.Module):
         self.trunk = nn.Sequential(*(_unit(channels, channels, s, bias=False) for s in strides))
         self.distance = nn.Conv2d(channels, 4, 3, padding=1)
         self.enlarge1 = nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        self.norm1 = nn.GroupNorm(GROUPS, channels)
+        self.norm1 = GroupNorm(channels)
         self.enlarge2 = nn.ConvTranspose2d(channels, channels, 2, stride=2)
-        self.norm2 = nn.GroupNorm(GROUPS, channels)
+        self.norm2 = GroupNorm(channels)
         self.mask = nn.Conv2d(channels, outputs, 3, padding=1)
         self.judge = nn.Sequential(
             _unit(channels + 1, channels, 1, bias=True), _unit(channels, channels, 1, bias=True)
@@ -88,6 +88,6 @@ class MaskHead(nn.Module):
 def _unit(inputs: int, outputs: int, stride: int, *, bias: bool) -> nn.Sequential:
     unit = nn.Sequential()
     unit.add_module("conv", nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias))
-    unit.add_module("norm", nn.GroupNorm(GROUPS, outputs))
+    unit.add_module("norm", GroupNorm(outputs))
     unit.add_module("relu", nn.ReLU(inplace=True))
     return unit

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import AttentionKind, NeckConfig
-
-GROUPS = 32
+from comask.model.norm import GroupNorm
 
 
 class Msfem(nn.Module):
@@ -107,7 +106,7 @@ class ResidualChannelAttention(nn.Module):
         super().__init__()
         self.gate = ChannelGate(channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(GROUPS, channels)
+        self.norm = GroupNorm(channels)
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
@@ -145,6 +144,6 @@ def _chain(depth: int, inputs: int, channels: int) -> nn.Sequential:
 def _unit(inputs: int, channels: int) -> nn.Sequential:
     unit = nn.Sequential()
     unit.add_module("conv", nn.Conv2d(inputs, channels, 3, stride=2, padding=1))
-    unit.add_module("norm", nn.GroupNorm(GROUPS, channels))
+    unit.add_module("norm", GroupNorm(channels))
     unit.add_module("relu", nn.ReLU(inplace=True))
     return unit

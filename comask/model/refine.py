@@ -21,7 +21,12 @@ def votes(boxes: Tensor, distances: Tensor) -> Tensor:
     x, y = cell_centres(first, side)
     width, height = side[:, 0, None, None], side[:, 1, None, None]
     left, right, top, bottom = distances.unbind(dim=1)  # (N, 7, 7) each
-    corners = [x - left * width, y - top * height, x + right * width + 1.0, y + bottom * height + 1.0]
+    corners = [
+        x - left * width,
+        y - top * height,
+        x + right * width + 1.0,
+        y + bottom * height + 1.0,
+    ]
     return torch.stack(corners, dim=-1)
 
 

@@ -96,7 +96,9 @@ def by_level(
     ``pool`` takes the level's number 0 .. 3, its map, boxes (r, 4) and image rows (r,).
     """
     flat = torch.cat(list(boxes))
-    rows = torch.cat([box.new_full((len(box),), b, dtype=torch.long) for b, box in enumerate(boxes)])
+    rows = torch.cat(
+        [box.new_full((len(box),), b, dtype=torch.long) for b, box in enumerate(boxes)]
+    )
     home = levels_of(boxes, sizes)
     used = [k for k in range(len(STRIDES)) if bool((home == k + 2).any())]
     picks = [(home == k + 2).nonzero().squeeze(1) for k in used]

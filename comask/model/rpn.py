@@ -77,7 +77,7 @@ class ProposalHead(nn.Module):
             scores, offsets = logits[row].sigmoid(), deltas[row]
             if len(scores) > per_level:
                 scores, best = scores.topk(per_level)
-                offsets, anchors = offsets[best], anchors[best]  # noqa: PLW2901
+                offsets, anchors = offsets[best], anchors[best]
             boxes = box_ops.clip(box_ops.decode(offsets, anchors), size)
             kept = box_ops.nms(boxes, scores, config.nms_iou)[:per_level]
             found_boxes.append(boxes[kept])

@@ -13,7 +13,12 @@ MIN_SIDE = 0.1  # feature pixels
 
 
 def deform_roi_pool(
-    level: Tensor, boxes: Tensor, rows: Tensor, stride: int, bins: int, offsets: Tensor | None = None
+    level: Tensor,
+    boxes: Tensor,
+    rows: Tensor,
+    stride: int,
+    bins: int,
+    offsets: Tensor | None = None,
 ) -> Tensor:
     """Sample each region once a bin: (B, C, H, W), (R, 4) -> (R, C, p, p).
 

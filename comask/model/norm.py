@@ -1,0 +1,20 @@
+"""The one norm of the pyramid and of the mask head: GroupNorm of 32 groups."""
+
+import torch
+from torch import Tensor, nn
+
+GROUPS = 32
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's, but a group of a single value becomes the bias instead of an error.
+
+    That happens: 32 channels on a level of one pixel.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(GROUPS, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Normalise each group of channels: (B, C, H, W) -> (B, C, H, W)."""
+        return torch.group_norm(features, self.num_groups, self.weight, self.bias, self.eps)

@@ -1,0 +1,83 @@
+"""The joint head against the authors' numbers, with 81 and with 4 classes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from comask.config import MaskHeadConfig, ModelConfig, r50
+from comask.model.mask_head import MaskHead
+from tests import authors
+from tests.models import noise, small_config
+
+FOUR = replace(r50(), num_classes=3, mask_head=MaskHeadConfig(iou_outputs=81))
+CASES = [("mod_head_c81", r50()), ("mod_head_c4", FOUR)]
+PREFIX = "SID_head."
+
+
+def shapes(fixtures: Path, config: ModelConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """List the head's weights; only the mask layer knows the number of classes."""
+    outputs = config.num_classes + 1
+    own = [(n, s) for n, s in authors.shapes_of_r50(fixtures) if n.startswith(PREFIX)]
+    return [(n, (outputs, *s[1:]) if ".SID_instance." in n else s) for n, s in own]
+
+
+@pytest.mark.parametrize(("name", "config"), CASES, ids=["81 classes", "4 classes"])
+def test_as_recorded(spec_fixtures: Path, name: str, config: ModelConfig) -> None:
+    recorded = authors.arrays(spec_fixtures, name)
+    given = authors.arrays(spec_fixtures, "mod_head_c81")["x"]
+    head = MaskHead(config).eval()
+    weights = authors.weights(spec_fixtures, "H", shapes(spec_fixtures, config))
+    authors.fill(head, weights, "mask_head.")
+    labels = recorded["labels_1based"]
+    with torch.inference_mode():
+        trunk, output = head.trunk(given), head(given, labels - 1)
+    authors.close(trunk, recorded["trunk"])
+    authors.close(output.distances, recorded["reg"])
+    authors.close(output.masks, recorded["mask_sel"])
+    authors.close(output.mask_ious, recorded["iou"].gather(1, labels[:, None])[:, 0])
+    assert recorded["iou"].shape[1] == head.mask_iou.out_features == 81
+
+
+def made(config: ModelConfig | None = None) -> MaskHead:
+    torch.manual_seed(0)
+    return MaskHead(config or small_config()).eval()
+
+
+def test_a_label_owns_the_channel_after_its_number() -> None:
+    head, regions = made(), noise(2, 32, 14, 14)
+    torch.nn.init.zeros_(head.mask.weight)
+    torch.nn.init.zeros_(head.mask_iou.weight)
+    head.mask.bias.data = torch.tensor([0.0, 10.0, 20.0, 30.0])
+    head.mask_iou.bias.data = torch.tensor([0.0, 0.1, 0.2, 0.3])
+    output = head(regions, torch.tensor([2, 0]))
+    assert output.masks[:, 0, 0].tolist() == [30.0, 10.0]
+    assert_close(output.mask_ious, torch.tensor([0.3, 0.1]))
+
+
+def test_the_mask_learns_nothing_from_its_predicted_iou() -> None:
+    head = made()
+    head(noise(2, 32, 14, 14), torch.tensor([0, 1])).mask_ious.sum().backward()
+    assert head.mask.weight.grad is None
+    assert head.trunk[0].conv.weight.grad.any()
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    head, labels = made(), torch.tensor([0, 1, 2])
+    output = head(noise(3, 32, 14, 14), labels)
+    torch.nn.init.constant_(head.distance.bias, 0.5)
+
+    def spread(values: Tensor) -> Tensor:
+        return (values * noise(*values.shape, seed=1)).sum()
+
+    sum(spread(values) for values in output).backward()
+    idle = {n for n, p in head.named_parameters() if p.grad is None or not p.grad.any()}
+    assert not idle
+
+
+def test_no_regions_give_nothing() -> None:
+    output = made()(noise(0, 32, 14, 14), torch.zeros(0, dtype=torch.long))
+    assert [tuple(part.shape) for part in output] == [(0, 4, 7, 7), (0, 28, 28), (0,)]

@@ -1,0 +1,81 @@
+"""From network pixels to image pixels: the authors' masks, and boxes at and over the edge."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from comask.model.postprocess import Crop, paste, to_image_pixels
+from comask.structures import Size
+from tests import authors
+
+FULL = np.full((28, 28), 9.0, dtype=np.float32)
+
+
+def drawn(crop: Crop, size: Size) -> NDArray[np.uint8]:
+    whole = np.zeros(size, dtype=np.uint8)
+    height, width = crop.pixels.shape
+    whole[crop.y : crop.y + height, crop.x : crop.x + width] = crop.pixels
+    return whole
+
+
+@pytest.mark.parametrize("image_pixels", [True, False])
+def test_masks_as_recorded(spec_fixtures: Path, image_pixels: bool) -> None:
+    recorded = {k: v.numpy() for k, v in authors.arrays(spec_fixtures, "mod_paste").items()}
+    wanted = recorded[f"masks_rescale{int(image_pixels)}"]
+    scale = float(recorded["scale_factor"]) if image_pixels else 1.0
+    size = (wanted.shape[1], wanted.shape[2])
+    boxes = recorded["boxes"] + np.array([0, 0, 1, 1], dtype=np.float32)
+    for logits, box, mask in zip(recorded["logits"], boxes, wanted, strict=True):
+        np.testing.assert_array_equal(drawn(paste(logits, box, scale, size), size), mask)
+
+
+def box(*corners: float) -> NDArray[np.float32]:
+    return np.array(corners, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("corners", "scale", "place"),
+    [
+        ((2, 3, 6, 5), 1.0, (2, 3, 4, 2)),  # whole pixels stay
+        ((2.9, 3.9, 6.9, 5.9), 1.0, (2, 3, 4, 2)),  # cut, not rounded
+        ((4, 6, 12, 10), 2.0, (2, 3, 4, 2)),  # inclusive (4, 6, 11, 9) / 2
+        ((-5, -5, 100, 100), 1.0, (0, 0, 9, 7)),  # clipped to the image
+        ((4, 2, 4, 2), 1.0, (4, 2, 1, 1)),  # never less than a pixel
+    ],
+)
+def test_a_full_mask_fills_its_box(
+    corners: tuple[float, ...], scale: float, place: tuple[int, int, int, int]
+) -> None:
+    crop = paste(FULL, box(*corners), scale, (7, 9))
+    assert (crop.x, crop.y, crop.pixels.shape[1], crop.pixels.shape[0]) == place
+    assert crop.pixels.all()
+
+
+@pytest.mark.parametrize("corners", [(20, 2, 30, 5), (2, 20, 5, 30), (1e30, 0, 2e30, 5)])
+def test_a_box_beyond_the_far_edge_draws_nothing(corners: tuple[float, ...]) -> None:
+    assert not paste(FULL, box(*corners), 1.0, (7, 9)).pixels.size
+
+
+def test_a_box_before_the_near_edge_draws_one_column_as_the_authors_do() -> None:
+    crop = paste(FULL, box(-9, 1, -3, 4), 1.0, (7, 9))
+    assert (crop.x, crop.y, crop.pixels.shape) == (0, 1, (3, 1))
+
+
+def test_a_probability_of_one_half_is_outside() -> None:
+    logits = np.zeros((28, 28), dtype=np.float32)
+    assert not paste(logits, box(0, 0, 7, 7), 1.0, (7, 9)).pixels.any()
+
+
+def test_the_whole_mask_is_squeezed_into_what_is_left_of_its_box() -> None:
+    left_half = np.where(np.arange(28) < 14, 9.0, -9.0) * np.ones((28, 1))
+    crop = paste(left_half.astype(np.float32), box(0, 0, 200, 4), 1.0, (4, 8))
+    assert crop.pixels.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]] * 4
+
+
+def test_boxes_are_carried_over_with_inclusive_corners() -> None:
+    given = np.array([[2.0, 4.0, 11.0, 21.0]], dtype=np.float32)
+    assert to_image_pixels(given, 2.0).tolist() == [[1.0, 2.0, 6.0, 11.0]]
+    assert given.tolist() == [[2.0, 4.0, 11.0, 21.0]]
+    assert to_image_pixels(np.zeros((0, 4), dtype=np.float32), 2.0).shape == (0, 4)
