@@ -42,6 +42,10 @@ def test_a_truth_that_nobody_reaches_takes_its_best_box_of_at_least_the_lower_th
     assert match(boxes, truth, NONE, 0.7, 0.3).tolist() == [0, IGNORED, NEGATIVE]
 
 
+def test_a_best_box_exactly_at_the_lower_threshold_is_taken() -> None:
+    assert match(strip(25, 24), strip(100), NONE, 0.75, 0.25).tolist() == [0, NEGATIVE]
+
+
 def test_all_boxes_that_tie_for_a_truth_are_taken() -> None:
     boxes = rows((0, 0, 40, 1), (60, 0, 100, 1), (10, 0, 50, 1), (0, 0, 39, 1))
     assert match(boxes, strip(100), NONE, 0.7, 0.3).tolist() == [0, 0, 0, IGNORED]
