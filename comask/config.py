@@ -16,6 +16,8 @@ from comask.errors import ConfigError
 BackboneKind = Literal["resnet50", "resnet101", "mobilenet_v2"]
 AttentionKind = Literal["rca", "ca", "sca"]
 Reading = Literal["paper", "released"]
+OptimizerKind = Literal["sgd", "adamw"]
+ScheduleKind = Literal["steps", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,63 @@ class LossWeights:
     box: float = 2.0
     mask: float = 1.0
     mask_iou: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """How a training image is varied before the network sees it."""
+
+    flip: float = 0.5  # probability of a mirror image
+    turns: bool = False  # also mirror top to bottom and turn by quarters, for views from above
+    scale_low: float = 1.0  # the preprocessing's scale is multiplied by a number in this range
+    scale_high: float = 1.0
+    crop: int = 0  # network pixels a side at most, a random part is taken; 0: the whole image
+    colour: float = 0.0  # strength of random contrast, brightness and tint, 0 .. 1
+
+    def __post_init__(self) -> None:
+        _within("augment.flip", self.flip, 0.0, 1.0)
+        _within("augment.scale_low", self.scale_low, 0.05, 20.0)
+        _within("augment.scale_high", self.scale_high, self.scale_low, 20.0)
+        _within("augment.crop", self.crop, 0, 16_384)
+        _within("augment.colour", self.colour, 0.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training; the defaults are the paper's schedule on COCO with 8 images a step."""
+
+    steps: int = 352_000  # 24 epochs of 117,266 images
+    images: int = 2  # of one process in one forward pass
+    accumulate: int = 1  # forward passes before the weights move
+    optimizer: OptimizerKind = "sgd"
+    learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    schedule: ScheduleKind = "steps"
+    drops: tuple[float, ...] = (20 / 24, 23 / 24)  # "steps": x 0.1 after these shares
+    warmup: int = 1000  # steps of linear growth ...
+    warmup_start: float = 1 / 80  # ... from this share of the rate
+    max_norm: float = 0.0  # gradients are shortened to this length; 0: never
+    average: float = 0.0  # decay of a running mean of the weights, which is what is kept; 0: none
+    reading: Reading = "paper"
+    losses: LossWeights = field(default_factory=LossWeights)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    bfloat16: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "images", "accumulate"):
+            _within(f"train.{name}", getattr(self, name), 1, 10**9)
+        _one_of("train.optimizer", self.optimizer, OptimizerKind)
+        _one_of("train.schedule", self.schedule, ScheduleKind)
+        _one_of("train.reading", self.reading, Reading)
+        _within("train.learning_rate", self.learning_rate, 1e-12, 100.0)
+        _within("train.weight_decay", self.weight_decay, 0.0, 10.0)
+        _within("train.warmup", self.warmup, 0, self.steps)
+        _within("train.warmup_start", self.warmup_start, 0.0, 1.0)
+        _within("train.max_norm", self.max_norm, 0.0, 1e9)
+        _within("train.average", self.average, 0.0, 0.999999)
+        for drop in self.drops:
+            _within("train.drops", drop, 0.0, 1.0)
 
 
 def r50() -> ModelConfig:

@@ -5,10 +5,10 @@ reach beyond the image, its mask never does.
 """
 
 import threading
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from comask.structures import Detections, ImageBatch, Size
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,19 @@ class PredictionSettings:
 
     def detection(self, own: DetectionConfig) -> DetectionConfig:
         """Lay these settings over a checkpoint's: raises ConfigError out of range."""
-        return replace(own, **_given(self, "min_score", "max_instances"))
+        return replace(
+            own,
+            min_score=_or(self.min_score, own.min_score),
+            max_instances=_or(self.max_instances, own.max_instances),
+        )
 
     def preprocessing(self, own: PreprocessingConfig) -> PreprocessingConfig:
         """Lay these settings over a checkpoint's: raises ConfigError out of range."""
-        return replace(own, **_given(self, "short_side", "long_side"))
+        return replace(
+            own,
+            short_side=_or(self.short_side, own.short_side),
+            long_side=_or(self.long_side, own.long_side),
+        )
 
 
 class Predictor:
@@ -201,9 +210,8 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _given(settings: PredictionSettings, *names: str) -> Mapping[str, int | float]:
-    values = {f.name: getattr(settings, f.name) for f in fields(settings) if f.name in names}
-    return {name: value for name, value in values.items() if value is not None}
+def _or(given: Number | None, own: Number) -> Number:
+    return own if given is None else given
 
 
 def _floats(tensor: Tensor) -> Floats:

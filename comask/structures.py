@@ -34,7 +34,9 @@ class ImageBatch:
         sizes = tuple((int(image.shape[1]), int(image.shape[2])) for image in images)
         padded = tuple((_up(h, multiple), _up(w, multiple)) for h, w in sizes)
         height, width = max(h for h, _ in padded), max(w for _, w in padded)
-        stacked = torch.stack([F.pad(i, (0, width - i.shape[2], 0, height - i.shape[1])) for i in images])
+        stacked = torch.stack(
+            [F.pad(i, (0, width - i.shape[2], 0, height - i.shape[1])) for i in images]
+        )
         return cls(stacked, sizes, padded)
 
     def alone(self, indices: Sequence[int]) -> "ImageBatch":
@@ -67,8 +69,10 @@ class Target:
     def to(self, device: torch.device) -> "Target":
         """Move all tensors to a device."""
         return Target(
-            self.boxes.to(device), self.labels.to(device),
-            self.masks.to(device), self.crowd.to(device),
+            self.boxes.to(device),
+            self.labels.to(device),
+            self.masks.to(device),
+            self.crowd.to(device),
         )
 
 

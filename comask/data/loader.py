@@ -37,9 +37,9 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield one batch a forward pass of ``passes``, for this process."""
     draws = _Draws(dataset.sizes, share, passes, seed)
-    loader = DataLoader(
+    loader: DataLoader[Example] = DataLoader(
         dataset,  # type: ignore[arg-type]  # it is indexed by draws, not by whole numbers
-        batch_sampler=draws,  # type: ignore[arg-type]
+        batch_sampler=draws,
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -125,7 +125,7 @@ def _boxes_in(
     offset = np.array([window.x, window.y] * 2, dtype=np.float32)
     boxes = (truth.boxes - offset) * scale
     limit = np.array([width, height] * 2, dtype=np.float32)
-    cut = (boxes < -0.5).any(axis=1) | (boxes > limit + 0.5).any(axis=1)
+    cut = np.any((boxes < -0.5) | (boxes > limit + 0.5), axis=1)
     boxes = np.clip(boxes, 0, limit)
     for row in np.flatnonzero(cut):
         boxes[row] = _tight_box(masks[row])
@@ -166,4 +166,5 @@ def _tint(pixels: Pixels, strength: float, rng: Generator) -> Pixels:
     shift = rng.uniform(-strength, strength) * 40.0
     middle = pixels.mean(dtype=np.float64)
     changed = (pixels.astype(np.float32) - middle) * gain.astype(np.float32) + (middle + shift)
-    return np.clip(changed, 0, 255).astype(np.uint8)
+    tinted: Pixels = np.clip(changed, 0, 255).astype(np.uint8)
+    return tinted

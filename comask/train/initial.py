@@ -77,7 +77,9 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} is not there; --init takes imagenet, none or a file") from error
+        raise CheckpointError(
+            f"{path} is not there; --init takes imagenet, none or a file"
+        ) from error
     except Exception as error:  # the unpickler raises whatever it stumbles over
         raise CheckpointError(f"{path} is no file of weights that can be read safely") from error
     if not isinstance(weights, dict) or not all(isinstance(v, Tensor) for v in weights.values()):
@@ -87,11 +89,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _download(kind: BackboneKind) -> Mapping[str, Tensor]:
     try:
-        return _WEIGHTS[kind].get_state_dict(progress=True)
+        weights: Mapping[str, Tensor] = _WEIGHTS[kind].get_state_dict(progress=True)
     except (URLError, OSError) as error:
         raise CheckpointError(
             f"ImageNet's weights of {kind} can't be downloaded here; give a file with --init FILE"
         ) from error
+    return weights
 
 
 def _from_checkpoint(model: CoMask, path: Path) -> None:

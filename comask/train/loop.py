@@ -59,9 +59,7 @@ class Training:
     def _backward(self, batch: Batch) -> dict[str, float]:
         images = batch.images.to(self.device)
         targets = [target.to(self.device) for target in batch.targets]
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16
-        ):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.bfloat16):
             losses: dict[str, Tensor] = self._lesson(images, targets, batch.seeds)
         factors = asdict(self.config.losses)
         total = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
@@ -127,6 +125,4 @@ class _Lent(AbstractContextManager[None]):
 def _optimizer(weights: list[nn.Parameter], config: TrainConfig) -> Optimizer:
     if config.optimizer == "adamw":
         return AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
-    return SGD(
-        weights, config.learning_rate, momentum=MOMENTUM, weight_decay=config.weight_decay
-    )
+    return SGD(weights, config.learning_rate, momentum=MOMENTUM, weight_decay=config.weight_decay)

@@ -92,9 +92,7 @@ def train(
     return folders.output / "best.safetensors"
 
 
-def _run(
-    training: Training, stream: Iterator[Batch], desk: "Desk | None", pace: Pace
-) -> None:
+def _run(training: Training, stream: Iterator[Batch], desk: "Desk | None", pace: Pace) -> None:
     steps = training.config.steps
     bar = tqdm(initial=training.step, total=steps, unit="step", disable=desk is None)
     with desk or nullcontext(), bar:
@@ -115,9 +113,7 @@ def _run(
 class Desk:
     """Where the first process writes: the log, TensorBoard and the checkpoints."""
 
-    def __init__(
-        self, recipe: Recipe, folders: Folders, categories: tuple[Category, ...]
-    ) -> None:
+    def __init__(self, recipe: Recipe, folders: Folders, categories: tuple[Category, ...]) -> None:
         folders.output.mkdir(parents=True, exist_ok=True)
         self.recipe, self.folders, self._categories = recipe, folders, categories
         self._board = SummaryWriter(str(folders.output / "tensorboard"))
@@ -135,7 +131,7 @@ class Desk:
         rate = training.optimizer.param_groups[0]["lr"]
         self._write({"step": training.step, "rate": rate, "losses": losses})
         for name, value in losses.items():
-            self._board.add_scalar(f"loss/{name}", value, training.step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(f"loss/{name}", value, training.step)
 
     def judge(self, training: Training) -> None:
         """Write the weights down, and keep them as the best if their mask AP is."""
@@ -149,14 +145,16 @@ class Desk:
         self._write({"step": training.step, "metrics": metrics})
         for kind, table in metrics.items():
             for name, value in table.items():
-                self._board.add_scalar(f"{kind}/{name}", value, training.step)  # type: ignore[no-untyped-call]
+                self._board.add_scalar(f"{kind}/{name}", value, training.step)
 
     def _metrics(self, training: Training) -> dict[str, dict[str, float]]:
         annotations, images = self.folders.val_annotations, self.folders.val_images
         if annotations is None or images is None:
             return {}
         try:
-            return evaluate_model(training.model.eval(), self._info(training, {}), annotations, images)
+            return evaluate_model(
+                training.model.eval(), self._info(training, {}), annotations, images
+            )
         finally:
             training.model.train()
 
