@@ -28,9 +28,9 @@
     ["Pick", "Shift + N", ["N"], "Previous instance", (s) => s.step(-1)],
     ["Pick", "Z", ["z", "Z"], "Zoom to the picked instance", (s) => s.zoomToPicked()],
     ["Pick", "Esc", ["Escape"], "Step back: close the sheet, drop the pick", (s) => s.escape()],
-    ["Images", "PgDn", ["PageDown"], "Next image", (s) => s.strip.step(1)],
-    ["Images", "PgUp", ["PageUp"], "Previous image", (s) => s.strip.step(-1)],
-    ["Images", "?", ["?"], "This sheet", (s) => s.sheet.toggle()],
+    ["More", "PgDn", ["PageDown"], "Next image", (s) => s.strip.step(1)],
+    ["More", "PgUp", ["PageUp"], "Previous image", (s) => s.strip.step(-1)],
+    ["More", "?", ["?"], "This sheet", (s) => s.sheet.toggle()],
   ];
 
   const byKey = new Map(TABLE.flatMap(([, , keys, , action]) => keys.map((key) => [key, action])));

@@ -7,13 +7,15 @@
   const FONT = "600 11px system-ui, sans-serif";
   const HIGH = 17;
   const PAD = 5;
+  const LONGEST = 28; // characters of a name
   const MOST = 500; // labels; beyond it nobody reads them
 
   const widths = new Map();
 
   function labelOf(one, { labels, scores }) {
     const words = [];
-    if (labels) words.push(one.truth ? `${one.name} (truth)` : one.name);
+    const name = one.name.length > LONGEST ? `${one.name.slice(0, LONGEST - 1)}…` : one.name;
+    if (labels) words.push(one.truth ? `${name} (truth)` : name);
     if (scores && one.classScore !== null) words.push(one.classScore.toFixed(2));
     return words.join(" ");
   }

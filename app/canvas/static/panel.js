@@ -131,7 +131,7 @@
 
     showCounts() {
       const { document: opened, shown } = this.store;
-      const text = opened ? `shown ${dom.grouped(shown.length)} of ${dom.grouped(opened.instances.length)}` : "";
+      const text = opened ? `shown ${dom.grouped(shown.length)} of ${dom.grouped(opened.instances.length)}` : "Instances";
       this.find("shown-count").textContent = text;
     }
   }

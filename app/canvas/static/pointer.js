@@ -39,11 +39,9 @@
 
     down(event) {
       if (event.button > 1 || !this.store.document) return;
-      this.canvas.focus({ preventScroll: true });
       this.canvas.setPointerCapture(event.pointerId);
       const [x, y] = this.at(event);
       this.press = { x, y, lastX: x, lastY: y, dragged: false, pans: event.button === 1 || this.space };
-      event.preventDefault();
     }
 
     move(event) {

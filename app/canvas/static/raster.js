@@ -8,7 +8,9 @@
   const { pixel } = (globalThis.studioParts ??= {}).palette;
 
   const MARGIN = 8; // pixels beyond the screen, so that its edge never looks like a mask's
-  const GAP = pixel([0, 0, 0], 120); // between the dashes of the truth
+  // the truth is drawn in no instance's colour, so that it is never taken for a prediction
+  const DASH = pixel([255, 255, 255], 255);
+  const GAP = pixel([0, 0, 0], 150);
 
   // rows of [start, end) pairs, growing as needed and used again and again
   class Runs {
@@ -157,8 +159,8 @@
   const positive = (value, period) => ((value % period) + period) % period;
 
   // dashes that stay on the image while it is panned; no common direction of an edge hides them
-  const dashes = ({ dash: [x, y], dpr }) => (column, row, colour) =>
-    positive(5 * (column - x) + 3 * (row - y), 40 * dpr) < 24 * dpr ? colour : GAP;
+  const dashes = ({ dash: [x, y], dpr }) => (column, row) =>
+    positive(5 * (column - x) + 3 * (row - y), 40 * dpr) < 24 * dpr ? DASH : GAP;
   const hatch = ({ dash: [x, y], dpr }) => (column, row, colour) =>
     positive(column - x + (row - y), 8 * dpr) < 2 * dpr ? colour : 0;
 

@@ -133,11 +133,13 @@
       if (!store.document || store.hidden) return;
       const picked = store.isShown(store.picked) ? store.picked : null;
       const hovered = store.document.byId.get(store.hovered) ?? null;
-      if (hovered && hovered !== picked && store.isShown(hovered)) this.drawHalo(hovered, RINGS.hovered);
-      if (picked) this.drawHalo(picked, RINGS.selected);
       context.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
       if (store.switches.boxes) marks.boxes(context, view, this.inSight());
       else if (picked) marks.boxes(context, view, [picked]);
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      if (hovered && hovered !== picked && store.isShown(hovered)) this.drawHalo(hovered, RINGS.hovered);
+      if (picked) this.drawHalo(picked, RINGS.selected);
+      context.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
       const { labels, scores } = store.switches;
       if (labels || scores) marks.labels(context, view, this.inSight(), store.switches, picked);
     }
