@@ -60,6 +60,17 @@ def decode(rle: Rle) -> NDArray[np.uint8]:
     return np.repeat(inside, lengths).reshape(width, height).T
 
 
+def decode_crop(rle: Rle) -> tuple[NDArray[np.uint8], int, int]:
+    """Unpack a mask's tight box alone: (h, w) of 0 and 1, and the box's x, y; (0, 0) if empty."""
+    height = rle.size[0]
+    x, y, w, h = map(int, bbox(rle))
+    ends = runs(rle.counts).cumsum().clip(x * height, (x + w) * height)
+    lengths = np.diff(ends, prepend=x * height)
+    inside = (np.arange(lengths.size) % 2).astype(np.uint8)
+    columns = np.repeat(inside, lengths).reshape(w, height)
+    return columns[:, y : y + h].T, x, y
+
+
 def area(rle: Rle) -> int:
     """Count a mask's pixels."""
     return int(codec.area(rle.to_coco()))

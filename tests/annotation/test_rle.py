@@ -93,6 +93,14 @@ def test_the_empty_mask_has_an_empty_box() -> None:
     assert rle.merge([empty, empty]) == empty
 
 
+@given(masks)
+def test_the_unpacked_crop_is_the_mask_in_its_box(mask: Mask) -> None:
+    crop, x, y = rle.decode_crop(rle.encode(mask))
+    assert crop.sum() == mask.sum()
+    np.testing.assert_array_equal(paste(crop == 1, x, y, mask.shape), mask)
+    assert not crop.size or (crop[0].any() and crop[-1].any() and crop[:, 0].any())
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @given(masks)
 def test_masks_unpack_as_pycocotools_unpacks_them(mask: Mask) -> None:
