@@ -3,9 +3,13 @@
 Letters: B images, A anchors, R regions, P positives, K classes without the background. A loss of
 no samples is 0 and still part of the graph. ``reading`` chooses between the paper's words and what
 the released code computes.
+
+Where several processes share a step, each loss is divided by the mean count of all of them: then
+the mean of their gradients, which is what they exchange, is the gradient of the whole batch.
+``mean`` finds it, and every process calls it as often as the others do, with samples or without.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -20,9 +24,16 @@ GATE = 0.5  # a vote whose mask weight is not above this does not count
 LOW_IOU = 0.1  # below it the box loss adds as much to the IoU, and no mask IoU is learnt
 MIN_IOU = 1e-6
 
+Mean = Callable[[Tensor], Tensor]  # of a value over all processes; no gradient passes
+
+
+def alone(value: Tensor) -> Tensor:
+    """Take the mean over one process."""
+    return value
+
 
 def proposal_losses(
-    scores: Tensor, deltas: Tensor, targets: Sequence[ProposalTargets]
+    scores: Tensor, deltas: Tensor, targets: Sequence[ProposalTargets], mean: Mean = alone
 ) -> dict[str, Tensor]:
     """Compare the proposal head with its targets: (B, A) logits, (B, A, 4) -> two losses."""
     logits, wanted, guessed, count = [], [], [], 0
@@ -39,38 +50,44 @@ def proposal_losses(
     box_loss = F.smooth_l1_loss(
         torch.cat(guessed).float(), truth, beta=PROPOSAL_BETA, reduction="sum"
     )
-    return {"proposal_score": score_loss / count, "proposal_box": box_loss / count}
+    shared = mean(score_loss.new_tensor(float(count)))
+    return {"proposal_score": score_loss / shared, "proposal_box": box_loss / shared}
 
 
-def class_loss(logits: Tensor, classes: Tensor) -> Tensor:
+def class_loss(logits: Tensor, classes: Tensor, mean: Mean = alone) -> Tensor:
     """Average the cross entropy: (R, K + 1), (R,) 0 = background -> scalar."""
     total = F.cross_entropy(logits.float(), classes, reduction="sum")
-    return total / max(len(classes), 1)
+    return _over(total, mean(total.new_tensor(float(len(classes)))))
 
 
-def box_loss(votes: Tensor, truth: Tensor, weights: Tensor, reading: Reading) -> Tensor:
+def box_loss(
+    votes: Tensor, truth: Tensor, weights: Tensor, reading: Reading, mean: Mean = alone
+) -> Tensor:
     """Draw the votes to their objects: (P, 7, 7, 4), (P, 4), weights (P, 7, 7) -> scalar.
 
     Weights count only above 0.5. The paper lets each vote count by its own weight, and here no
-    gradient flows back through it; while no weight counts, all votes count the same. The release
-    multiplies the plain mean by the mean weight instead, gradient included.
+    gradient flows back through it; while no weight of any process counts, all votes count the
+    same. The release multiplies the plain mean by the mean weight instead, gradient included.
     """
     loss = _iou_loss(votes, truth)  # (P, 7, 7)
     gated = torch.where(weights > GATE, weights, torch.zeros_like(weights)).float()
     if reading == "released":
         return _mean(loss) * _mean(gated)
     fixed = gated.detach()
-    fixed = torch.where(fixed.sum() > 0, fixed, torch.ones_like(fixed))
-    return (loss * fixed).sum() / fixed.sum().clamp(min=MIN_IOU)
+    weight, cells = mean(torch.stack([fixed.sum(), fixed.new_tensor(float(fixed.numel()))]))
+    fixed = torch.where(weight > 0, fixed, torch.ones_like(fixed))
+    return _over((loss * fixed).sum(), torch.where(weight > 0, weight, cells))
 
 
-def mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
+def mask_loss(logits: Tensor, targets: Tensor, mean: Mean = alone) -> Tensor:
     """Average the binary cross entropy of all cells: (P, 28, 28), (P, 28, 28) -> scalar."""
     total = F.binary_cross_entropy_with_logits(logits.float(), targets.float(), reduction="sum")
-    return total / max(targets.numel(), 1)
+    return _over(total, mean(total.new_tensor(float(targets.numel()))))
 
 
-def mask_iou_loss(predicted: Tensor, targets: Tensor, reading: Reading) -> Tensor:
+def mask_iou_loss(
+    predicted: Tensor, targets: Tensor, reading: Reading, mean: Mean = alone
+) -> Tensor:
     """Compare predicted with measured mask IoUs: (P,), (P,) -> scalar.
 
     A target counts in 0.1 < target <= 1. The paper averages the square error of those that count;
@@ -80,7 +97,7 @@ def mask_iou_loss(predicted: Tensor, targets: Tensor, reading: Reading) -> Tenso
     error = (predicted.float() - targets.detach()) ** 2
     if reading == "released":
         return _mean(error) * _mean(counts)
-    return (error * counts).sum() / counts.sum().clamp(min=1.0)
+    return _over((error * counts).sum(), mean(counts.sum()))
 
 
 def _iou_loss(votes: Tensor, truth: Tensor) -> Tensor:
@@ -97,6 +114,11 @@ def _iou(left: Tensor, right: Tensor) -> Tensor:
     sides = sides.clamp(min=0)
     overlap = sides[..., 0] * sides[..., 1]  # prod's gradient would look for zeros
     return overlap / (box_ops.area(left) + box_ops.area(right) - overlap)
+
+
+def _over(total: Tensor, count: Tensor) -> Tensor:
+    """Divide, and let nothing over nothing be 0."""
+    return total / torch.where(count > 0, count, torch.ones_like(count))
 
 
 def _mean(values: Tensor) -> Tensor:

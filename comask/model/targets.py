@@ -3,7 +3,8 @@
 Letters: A anchors, R proposals or regions, P positives, M truth objects of one image. Boxes are
 half-open network pixels. The authors compute jitter and crops with inclusive corners; an inclusive
 x2 is the half-open one minus 1, which is why a 1 is taken off and put back here.
-All randomness comes from a ``Sampler``, so that a recorded training step can be replayed.
+All randomness comes from a ``Sampler``, one an image: its targets do not depend on what stands
+beside it in a batch, and a recorded training step can be replayed.
 """
 
 from collections.abc import Sequence
@@ -163,17 +164,21 @@ def sample_masks(
     targets: Sequence[Target],
     sizes: Sequence[Size],
     config: MaskHeadConfig,
-    sampler: Sampler,
+    samplers: Sequence[Sampler],
 ) -> list[MaskSample]:
-    """Jitter the positives and keep ``config.sampled`` of the whole batch: B -> B x MaskSample."""
+    """Jitter the positives and keep ``config.sampled`` of the batch: B -> B x MaskSample.
+
+    The limit is that of one process' batch, as in the release; the first image's sampler draws
+    those that stay.
+    """
     jittered = [
         jitter(region.positives, size, sampler.uniform((len(region.matched), 4)) * config.jitter)
-        for region, size in zip(regions, sizes, strict=True)
+        for region, size, sampler in zip(regions, sizes, samplers, strict=True)
     ]
     counts = [len(boxes) for boxes in jittered]
     everyone = torch.arange(sum(counts), device=jittered[0].device)
     chosen = torch.zeros_like(everyone, dtype=torch.bool)
-    chosen[sampler.choose(everyone, config.sampled)] = True
+    chosen[samplers[0].choose(everyone, config.sampled)] = True
     samples = []
     for boxes, region, target, kept in zip(
         jittered, regions, targets, chosen.split(counts), strict=True

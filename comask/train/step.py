@@ -8,39 +8,45 @@ from torch import Tensor, nn
 from comask.config import Reading
 from comask.model import losses, refine, targets
 from comask.model.comask import CoMask
+from comask.model.losses import Mean, alone
 from comask.model.targets import MaskSample, RandomSampler, RegionSample, Sampler
 from comask.structures import ImageBatch, Target
 
 
 class TrainingStep(nn.Module):
-    """A model with its lessons: images and truth in, unweighted losses out."""
+    """A model with its lessons: images and truth in, unweighted losses out.
 
-    def __init__(self, model: CoMask, reading: Reading = "paper") -> None:
+    ``mean`` is taken over the processes that share a step, see ``comask.model.losses``; in the
+    released reading each process divides by its own counts, as the authors' do.
+    """
+
+    def __init__(self, model: CoMask, reading: Reading = "paper", mean: Mean = alone) -> None:
         super().__init__()
         self.model = model
         self.reading = reading
+        self.mean = mean if reading == "paper" else alone
 
     def forward(
         self, images: ImageBatch, truth: Sequence[Target], seeds: Sequence[int]
     ) -> dict[str, Tensor]:
         """Compute the six losses of a batch, named as ``LossWeights`` names them."""
-        sampler = RandomSampler(torch.Generator().manual_seed(seeds[0]))
-        return self.losses(images, truth, sampler)
+        samplers = [RandomSampler(torch.Generator().manual_seed(seed)) for seed in seeds]
+        return self.losses(images, truth, samplers)
 
     def losses(
-        self, images: ImageBatch, truth: Sequence[Target], sampler: Sampler
+        self, images: ImageBatch, truth: Sequence[Target], samplers: Sequence[Sampler]
     ) -> dict[str, Tensor]:
-        """Compute the six losses with all random draws taken from ``sampler``."""
+        """Compute the six losses; an image's random draws come from its own sampler."""
         truth = [targets.as_read(target, self.reading) for target in truth]
         levels: tuple[Tensor, ...] = self.model.features(images.tensor)
-        found, proposals = self._propose(levels, images, truth, sampler)
+        found, proposals = self._propose(levels, images, truth, samplers)
         regions = [
             targets.sample_regions(boxes, target, self.model.config.class_head, sampler)
-            for boxes, target in zip(proposals, truth, strict=True)
+            for boxes, target, sampler in zip(proposals, truth, samplers, strict=True)
         ]
         found["class_score"] = self._classify(levels, images, regions)
         samples = targets.sample_masks(
-            regions, truth, images.sizes, self.model.config.mask_head, sampler
+            regions, truth, images.sizes, self.model.config.mask_head, samplers
         )
         return found | self._draw(levels, images, samples, truth)
 
@@ -49,25 +55,26 @@ class TrainingStep(nn.Module):
         levels: Sequence[Tensor],
         images: ImageBatch,
         truth: Sequence[Target],
-        sampler: Sampler,
+        samplers: Sequence[Sampler],
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         guesses = self.model.rpn.guesses(levels)
         anchors = torch.cat(guesses.anchors)
         config = self.model.config.proposals
         lessons = [
             targets.proposal_targets(anchors, size, target, config, sampler)
-            for size, target in zip(images.sizes, truth, strict=True)
+            for size, target, sampler in zip(images.sizes, truth, samplers, strict=True)
         ]
         scores, deltas = torch.cat(guesses.scores, dim=1), torch.cat(guesses.deltas, dim=1)
         proposals = self.model.rpn.proposals(guesses, images.sizes)
-        return losses.proposal_losses(scores, deltas, lessons), proposals
+        return losses.proposal_losses(scores, deltas, lessons, self.mean), proposals
 
     def _classify(
         self, levels: Sequence[Tensor], images: ImageBatch, regions: Sequence[RegionSample]
     ) -> Tensor:
         boxes = [region.boxes for region in regions]
         logits: Tensor = self.model.class_head(levels, boxes, images.sizes)
-        return losses.class_loss(logits, torch.cat([region.classes for region in regions]))
+        classes = torch.cat([region.classes for region in regions])
+        return losses.class_loss(logits, classes, self.mean)
 
     def _draw(
         self,
@@ -101,7 +108,7 @@ class TrainingStep(nn.Module):
         )
         box_truth = torch.cat([sample.truth for sample in samples])
         return {
-            "box": losses.box_loss(votes, box_truth, weights, self.reading),
-            "mask": losses.mask_loss(output.masks, wanted),
-            "mask_iou": losses.mask_iou_loss(output.mask_ious, ious, self.reading),
+            "box": losses.box_loss(votes, box_truth, weights, self.reading, self.mean),
+            "mask": losses.mask_loss(output.masks, wanted, self.mean),
+            "mask_iou": losses.mask_iou_loss(output.mask_ious, ious, self.reading, self.mean),
         }

@@ -207,7 +207,7 @@ def test_without_objects_there_are_no_positives(target: Target) -> None:
     regions = targets.sample_regions(anchors, target, ClassHeadConfig(), sampler())
     assert torch.equal(regions.boxes, anchors[first:])
     assert regions.classes.tolist() == [0, 0][first:]
-    samples = targets.sample_masks([regions], [target], [(100, 100)], MaskHeadConfig(), sampler())
+    samples = targets.sample_masks([regions], [target], [(100, 100)], MaskHeadConfig(), [sampler()])
     assert samples[0].boxes.shape == samples[0].truth.shape == (0, 4)
     assert samples[0].labels.dtype == samples[0].matched.dtype == torch.int64
     cut = targets.mask_targets(samples[0].boxes, samples[0].matched, target.masks)
@@ -252,7 +252,7 @@ def test_mask_samples_know_their_objects() -> None:
     sizes = [(100, 100)] * 3
     config = replace(MaskHeadConfig(), jitter=0.0)
     regions = [regions_of(target) for target in batch]
-    first, second, third = targets.sample_masks(regions, batch, sizes, config, sampler())
+    first, second, third = targets.sample_masks(regions, batch, sizes, config, [sampler()] * 3)
     assert_close(first.boxes, batch[0].boxes)
     assert torch.equal(first.truth, batch[0].boxes)
     assert first.labels.tolist() == first.matched.tolist() == [0, 1]
@@ -264,7 +264,7 @@ def test_mask_samples_are_limited_over_the_whole_batch() -> None:
     batch = [truth(*((k, k, k + 20, k + 20) for k in range(12)))] * 3
     config = replace(MaskHeadConfig(), sampled=10)
     regions = [regions_of(target) for target in batch]
-    made = targets.sample_masks(regions, batch, [(100, 100)] * 3, config, sampler())
+    made = targets.sample_masks(regions, batch, [(100, 100)] * 3, config, [sampler()] * 3)
     assert sum(len(sample.boxes) for sample in made) == 10
     assert all(len(sample.boxes) for sample in made)  # this seed leaves none out
 
@@ -272,7 +272,7 @@ def test_mask_samples_are_limited_over_the_whole_batch() -> None:
 def test_the_default_jitter_moves_boxes_by_at_most_its_share() -> None:
     target = truth(*((30, 30, 71, 71),) * 50)
     regions = regions_of(target)
-    made = targets.sample_masks([regions], [target], [(100, 100)], MaskHeadConfig(), sampler())[0]
+    made = targets.sample_masks([regions], [target], [(100, 100)], MaskHeadConfig(), [sampler()])[0]
     # centre 50 -+ 6, extent 40 x 0.85 .. 1.15
     centre = (made.boxes[:, :2] + made.boxes[:, 2:] - 1) / 2
     extent = made.boxes[:, 2:] - made.boxes[:, :2] - 1

@@ -71,7 +71,7 @@ def take(
     padded = tuple(recorded["img"].shape[-2:])
     images = ImageBatch(recorded["img"], tuple(recorded.sizes), (padded, padded))
     replay = recorded.replay()
-    losses = TrainingStep(model, "released").losses(images, recorded.truth, replay)
+    losses = TrainingStep(model, "released").losses(images, recorded.truth, [replay] * 2)
     assert replay.all_used()
     weighted = {name: getattr(LossWeights(), name) * loss for name, loss in losses.items()}
     torch.stack(list(weighted.values())).sum().backward()
