@@ -1,5 +1,6 @@
 """The house rules that no linter checks."""
 
+import doctest
 import importlib
 import re
 import shutil
@@ -51,6 +52,13 @@ def test_the_readme_spells_the_two_commands_and_ci_runs_the_second() -> None:
         'python -m pip install -e ".[test]" -c constraints.txt && python -m pytest',
     ]
     assert read(".ci/run").splitlines()[-1] == commands[1]
+
+
+def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 6
+    assert failed == 0
 
 
 def test_the_layers_hold() -> None:
