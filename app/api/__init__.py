@@ -1,1 +1,20 @@
-"""The routes that the drawing surface talks to: documents, images, uploads and exports."""
+"""Our own routes, beside Gradio's: what the canvas and the lists fetch."""
+
+from fastapi import APIRouter
+
+from app.api import documents, exports, images
+from app.api.answers import refuse
+from app.services import Services
+
+
+def router(services: Services) -> APIRouter:
+    """Put all routes together; an unknown address below /api is a sentence, not a page."""
+    routes = APIRouter()
+    for room in (documents, images, exports):
+        routes.include_router(room.router(services))
+
+    @routes.get("/api/{rest:path}")
+    def unknown(rest: str) -> None:
+        refuse(404, f"There is nothing at /api/{rest[:80]}.")
+
+    return routes

@@ -1,0 +1,85 @@
+"""COCO files of what the model found, read back before anybody gets them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from app.services import CheckpointFile, Services, StoredImage
+from comask.annotation import coco
+from comask.annotation.records import Annotation, Dataset, ImageRecord
+from comask.errors import InputError
+
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.predict import Prediction
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A COCO file's content, and the name that it is saved under."""
+
+    content: bytes
+    file_name: str
+
+
+def one(
+    services: Services, file: CheckpointFile, image: StoredImage, min_score: float
+) -> Exported | None:
+    """Export the instances of one image above a class score; None before the model saw it."""
+    prediction = services.prediction(file, image.key)
+    if prediction is None:
+        return None
+    stem = PurePosixPath(image.file_name).stem or image.key
+    return _exported([(image, prediction)], min_score, f"{stem}.json")
+
+
+def every(
+    services: Services, file: CheckpointFile, images: Sequence[StoredImage], min_score: float
+) -> Exported:
+    """Export many images in one file; raises InputError while some were not seen by the model."""
+    found = [(image, services.prediction(file, image.key)) for image in images]
+    done = [(image, prediction) for image, prediction in found if prediction is not None]
+    if len(done) < len(found):
+        missing = len(found) - len(done)
+        raise InputError(
+            f"{missing} of {len(found)} images have no result yet; run the model over them, or "
+            f"remove those that can't be read, and download again."
+        )
+    return _exported(done, min_score, "instances.json")
+
+
+def to_dataset(found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float) -> Dataset:
+    """Put predictions into a COCO dataset: instances above a class score, best first."""
+    images: list[ImageRecord] = []
+    annotations: list[Annotation] = []
+    for number, (image, prediction) in enumerate(found, start=1):
+        height, width = prediction.size
+        images.append(ImageRecord(number, image.file_name, width, height))
+        for row in (prediction.class_scores > min_score).nonzero()[0]:
+            annotations.append(_annotation(prediction, int(row), len(annotations) + 1, number))
+    categories = found[0][1].categories if found else ()
+    return Dataset(tuple(images), tuple(annotations), categories)
+
+
+def _annotation(
+    prediction: "Prediction", row: int, annotation_id: int, image_id: int
+) -> Annotation:
+    return coco.annotate(
+        annotation_id,
+        image_id,
+        prediction.categories[prediction.labels[row]].id,
+        prediction.masks[row],
+        score=prediction.scores[row],
+        class_score=prediction.class_scores[row],
+        mask_iou=prediction.mask_ious[row],
+    )
+
+
+def _exported(
+    found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float, file_name: str
+) -> Exported:
+    dataset = to_dataset(found, min_score)
+    content = coco.dump(dataset)
+    if coco.parse(content, file_name) != dataset:
+        raise AssertionError("an export does not read back as what was meant")
+    return Exported(content, file_name)

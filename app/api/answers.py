@@ -1,0 +1,63 @@
+"""How routes answer: JSON compressed where the browser takes it, refusals of one sentence."""
+
+import gzip
+import math
+import re
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request, Response
+
+from app.services import CheckpointFile, Services, StoredImage
+
+COMPRESSED_FROM = 1_000  # bytes; below, compressing costs more than it saves
+
+_NUMBER = re.compile(r"[+-]?(\d{1,4}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
+
+
+def refuse(status: int, sentence: str) -> NoReturn:
+    """End a request with one sentence."""
+    raise HTTPException(status, sentence)
+
+
+def json_answer(request: Request, content: bytes, headers: dict[str, str]) -> Response:
+    """Answer with JSON, compressed if it is worth it and the browser takes it."""
+    headers = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding", **headers}
+    accepted = request.headers.get("accept-encoding", "")
+    if len(content) >= COMPRESSED_FROM and "gzip" in accepted:
+        content = gzip.compress(content, 5, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def find_image(services: Services, key: str) -> StoredImage:
+    """Look an image up; whatever is no key is as unknown as a wrong one."""
+    image = services.images.find(key)
+    if image is None:
+        refuse(404, "There is no such image; it may have been removed.")
+    return image
+
+
+def find_checkpoint(services: Services, name: str | None) -> CheckpointFile | None:
+    """Look a checkpoint up; without a name it is the first, or None when there is none."""
+    file = services.checkpoints.find(name)
+    if file is None and name is not None:
+        refuse(404, "There is no checkpoint of this name; it may have been removed.")
+    return file
+
+
+def read_number(text: str | None, name: str, low: float, high: float, default: float) -> float:
+    """Read a number from an address: plain decimal digits within a range."""
+    if text is None:
+        return default
+    value = float(text) if _NUMBER.fullmatch(text) else math.nan
+    if not low <= value <= high:
+        refuse(422, f"{name} must be a number from {low:g} to {high:g}.")
+    return float(value)
+
+
+def refuse_other_sites(request: Request) -> None:
+    """Refuse what another site's page sends; browsers say where a page came from."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        refuse(403, "Another site can't send images here; open the Studio's own page.")

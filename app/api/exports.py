@@ -1,0 +1,69 @@
+"""COCO files to take away, cut at the score that the page shows."""
+
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request, Response
+
+from app.actions import export
+from app.api.answers import find_checkpoint, find_image, json_answer, read_number, refuse
+from app.services import CheckpointFile, Services
+from comask.errors import InputError
+
+NOT_YET = "The model has not seen this image yet; wait for the run or start it."
+
+
+def router(services: Services) -> APIRouter:
+    """Build the routes."""
+    routes = APIRouter(prefix="/api/exports")
+
+    @routes.get("/all.json")
+    def every(
+        request: Request,
+        source: str | None = None,
+        min_score: str | None = None,
+        checkpoint: str | None = None,
+    ) -> Response:
+        score = read_number(min_score, "min_score", 0, 1, services.settings.min_score)
+        file = _chosen(services, checkpoint)
+        if source not in (None, "samples", "uploads"):
+            refuse(422, "source must be samples or uploads.")
+        images = [
+            image
+            for listed in ("samples", "uploads")
+            if source in (None, listed)
+            for image in services.images.listed(listed)
+        ]
+        try:
+            return _download(request, export.every(services, file, images, score))
+        except InputError as error:
+            refuse(409, str(error))
+
+    @routes.get("/{key}.json")
+    def one(
+        request: Request, key: str, min_score: str | None = None, checkpoint: str | None = None
+    ) -> Response:
+        score = read_number(min_score, "min_score", 0, 1, services.settings.min_score)
+        image = find_image(services, key)
+        exported = export.one(services, _chosen(services, checkpoint), image, score)
+        if exported is None:
+            refuse(409, NOT_YET)
+        return _download(request, exported)
+
+    return routes
+
+
+def _chosen(services: Services, name: str | None) -> CheckpointFile:
+    file = find_checkpoint(services, name)
+    if file is None:
+        refuse(409, "There is no checkpoint yet, so there is nothing to export.")
+    return file
+
+
+def _download(request: Request, exported: export.Exported) -> Response:
+    plain = exported.file_name.encode("ascii", "replace").decode().replace('"', "'")
+    plain = plain.replace("\\", "_").replace("?", "_")
+    name = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(exported.file_name, safe='')}"
+    )
+    headers = {"Content-Disposition": name, "Cache-Control": "no-store"}
+    return json_answer(request, exported.content, headers)

@@ -1,0 +1,87 @@
+"""Pictures: whole ones for the canvas, small ones for lists, and new ones."""
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from app.actions import uploads
+from app.api.answers import find_image, json_answer, refuse, refuse_other_sites
+from app.services import Services
+from app.services.images import Encoded
+from comask.errors import ImageError
+
+# a key names a content, so what it stands for never changes
+_FOREVER = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def router(services: Services) -> APIRouter:
+    """Build the routes."""
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/images/{key}")
+    def picture(key: str) -> Response:
+        image = find_image(services, key)
+        try:
+            return _answer(services.images.picture(image))
+        except (ImageError, OSError) as error:
+            refuse(404, str(error))
+
+    @routes.get("/thumbnails/{key}")
+    def thumbnail(key: str) -> Response:
+        image = find_image(services, key)
+        try:
+            return _answer(services.images.thumbnail(image))
+        except (ImageError, OSError) as error:
+            refuse(404, str(error))
+
+    @routes.post("/uploads")
+    async def upload(request: Request) -> Response:
+        refuse_other_sites(request)
+        _refuse_too_large(request, services)
+        files = await _read_files(request, services)
+        if not files:
+            refuse(422, "The request holds no files.")
+        taken = await run_in_threadpool(uploads.take, services, files)
+        answer = {
+            "accepted": [one for one in taken if isinstance(one, uploads.Accepted)],
+            "refused": [one for one in taken if isinstance(one, uploads.Refused)],
+        }
+        return json_answer(request, orjson.dumps(answer), {"Cache-Control": "no-store"})
+
+    return routes
+
+
+def _answer(encoded: Encoded) -> Response:
+    return Response(encoded.content, media_type=encoded.media_type, headers=_FOREVER)
+
+
+def _refuse_too_large(request: Request, services: Services) -> None:
+    length = request.headers.get("content-length", "")
+    most = services.settings.limits.request_bytes
+    if not (length.isascii() and length.isdigit()):
+        refuse(411, "The request must say how long it is.")
+    if len(length) > 15 or int(length) > most:
+        refuse(413, f"One request may hold {most // 1_000_000} MB; send fewer files at a time.")
+
+
+async def _read_files(request: Request, services: Services) -> list[tuple[str, bytes]]:
+    limits = services.settings.limits
+    most = limits.images_per_request
+    files: list[tuple[str, bytes]] = []
+    try:
+        async with request.form(max_files=most, max_fields=most) as form:
+            for _, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    # one byte above the limit is enough to be refused with the file's name
+                    content = await value.read(limits.image_bytes + 1)
+                    files.append((value.filename or "image", content))
+    except (MultiPartException, HTTPException, UnicodeDecodeError) as error:
+        refuse(422, f"The files could not be read from the request; at most {most} go at a time.")
+        raise AssertionError from error
+    return files

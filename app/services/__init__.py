@@ -1,0 +1,105 @@
+"""What lives as long as the server: images, checkpoints, the model, its results, its runs."""
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.services.checkpoints import CheckpointFile, CheckpointShelf, Detector, Models, OpenDetector
+from app.services.files import prepare_folder
+from app.services.images import ImageStore, StoredImage
+from app.services.predictions import PredictionShelf
+from app.services.runner import Runner, RunState
+from app.settings import Settings
+from comask.errors import ComaskError, ImageError
+
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.predict import Prediction
+
+__all__ = ["CheckpointFile", "RunState", "Services", "StoredImage"]
+
+_LOG = logging.getLogger(__name__)
+
+
+class Services:
+    """Everything that pages and routes share; built once, in ``main``."""
+
+    def __init__(self, settings: Settings, open_detector: OpenDetector | None = None) -> None:
+        """Prepare the workspace; raises ConfigError when it can't be written to.
+
+        Args:
+            settings: Where everything is.
+            open_detector: Stands in for the library's model, in tests.
+        """
+        self.settings = settings
+        workspace = prepare_folder(settings.workspace)
+        opener = open_detector or self._open_predictor
+        self.images = ImageStore(workspace, settings.assets / "samples", settings.limits)
+        self.checkpoints = CheckpointShelf(settings, opener)
+        self.models = Models(opener)
+        self.predictions = PredictionShelf(workspace, settings.limits.predictions)
+        self.runner = Runner(self._predict)
+
+    def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
+        """Find what the model made of an image, if it was run over it."""
+        return self.predictions.get(self.checkpoints.identity(file), key)
+
+    def ready(self, file: CheckpointFile, images: tuple[StoredImage, ...]) -> frozenset[str]:
+        """Name the images that the model was run over."""
+        identity = self.checkpoints.identity(file)
+        return frozenset(i.key for i in images if self.predictions.has(identity, i.key))
+
+    def device(self, file: CheckpointFile) -> str | None:
+        """Say where a checkpoint's model runs, once it is open."""
+        return self.models.device(self.checkpoints.identity(file))
+
+    def start_run(self, owner: str, file: CheckpointFile, images: tuple[StoredImage, ...]) -> str:
+        """Queue those images that have no result yet."""
+        ready = self.ready(file, images)
+        pending = [image.key for image in images if image.key not in ready]
+        return self.runner.start(owner, file, pending, done=len(images) - len(pending))
+
+    def remove_image(self, image: StoredImage) -> None:
+        """Take an upload out, with everything that was found in it."""
+        self.runner.leave_out(image.key)
+        self.images.remove(image.key)
+        self.predictions.remove(image.key)
+
+    def warm_up(self) -> None:
+        """Open the first model beside the page, so that neither waits for the other."""
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop the runs."""
+        self.runner.close()
+
+    def _warm_up(self) -> None:
+        file = self.checkpoints.find(None)
+        if file is None:
+            return
+        try:
+            self.models.get(file, self.checkpoints.identity(file))
+        except (ComaskError, OSError) as error:  # the page says it when somebody opens it
+            _LOG.warning("%s", error)
+
+    def _predict(self, file: CheckpointFile, key: str) -> float | None:
+        """Run the model over one image; returns the seconds it took, None if it was run before."""
+        image = self.images.find(key)
+        if image is None:
+            raise ImageError("This image was removed before the model saw it.")
+        identity = self.checkpoints.identity(file)
+        if self.predictions.has(identity, key):
+            return None
+        detector = self.models.get(file, identity)
+        start = time.perf_counter()
+        self.predictions.put(identity, key, detector.predict(self.images.pixels(image)))
+        return time.perf_counter() - start
+
+    def _open_predictor(self, path: Path) -> Detector:
+        from comask.checkpoint import native  # brings torch
+        from comask.predict import PredictionSettings, Predictor
+
+        own = native.read_info(path).config.detection.min_score
+        settings = PredictionSettings(min_score=min(own, self.settings.min_score))
+        return Predictor.from_checkpoint(path, device=self.settings.device, settings=settings)

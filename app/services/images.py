@@ -1,0 +1,282 @@
+"""The images that can be opened: the samples, and what people uploaded into the workspace.
+
+A key is the start of the SHA-256 of a file's content: it says nothing of paths or names, nobody
+guesses it, and the same picture is stored once. Paths are only ever made from keys that are
+known, never from what a browser sent.
+"""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.services.recent import Recent
+from app.session import Source
+from app.settings import Limits
+from comask.annotation import coco, files
+from comask.annotation.records import Dataset
+from comask.errors import InputError
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright
+
+KEY_LENGTH = 32
+SCHEMA = 1
+THUMBNAIL_SIDE = 160
+LOSSLESS_PIXELS = 4_000_000  # larger pictures travel as JPEG, which is what cameras wrote anyway
+
+_KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
+_UPLOADS = "images"
+_SAMPLE_TRUTH = "instances.json"
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image file under its key; ``file_name`` is a label and never opened."""
+
+    key: str
+    file_name: str
+    source: Source
+    path: Path
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A picture as the browser takes it."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of an upload: the image, and whether it was not there before."""
+
+    image: StoredImage
+    is_new: bool
+
+
+class ImageStore:
+    """Find, add and decode images; several threads may ask at once."""
+
+    def __init__(self, workspace: Path, samples: Path, limits: Limits) -> None:
+        self._folder = workspace / _UPLOADS
+        self._samples_folder = samples
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._images: dict[str, StoredImage] = {}
+        self._pixels: Recent[str, Pixels] = Recent(limits.decoded_bytes)
+        self._pictures: Recent[str, Encoded] = Recent(limits.decoded_bytes)
+        self._thumbnails: Recent[str, Encoded] = Recent(2_000)
+        self._truth: Dataset | None = None
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._list_samples()
+        self._list_uploads()
+
+    def listed(self, source: Source) -> tuple[StoredImage, ...]:
+        """List the samples, or the uploads in the order they came."""
+        with self._lock:
+            return tuple(image for image in self._images.values() if image.source == source)
+
+    def find(self, key: str) -> StoredImage | None:
+        """Look a key up; whatever is no key is unknown."""
+        if not _KEY.fullmatch(key):
+            return None
+        with self._lock:
+            return self._images.get(key)
+
+    def add(self, content: bytes, file_name: str) -> Added:
+        """Store an uploaded file that is an image; raises ImageError or InputError."""
+        from comask.data import images  # brings torch, which the first page does not wait for
+
+        name = clean_name(file_name)
+        if len(content) > self._limits.image_bytes:
+            most = self._limits.image_bytes // 1_000_000
+            raise InputError(f"{name} is larger than {most} MB; make it smaller or cut it up.")
+        key = key_of(content)
+        known = self.find(key)
+        if known is not None:
+            return Added(known, is_new=False)
+        pixels = images.load(content, name=name).pixels
+        image = self._store(key, content, name)
+        self._remember_pixels(key, pixels)
+        return Added(image, is_new=True)
+
+    def remove(self, key: str) -> None:
+        """Take an upload out of the workspace; samples stay."""
+        image = self.find(key)
+        if image is None or image.source != "uploads":
+            return
+        with self._lock:
+            self._images.pop(key, None)
+            _record_of(image.path).unlink(missing_ok=True)
+            image.path.unlink(missing_ok=True)
+        for memory in (self._pixels, self._pictures, self._thumbnails):
+            memory.drop(key)
+
+    def pixels(self, image: StoredImage) -> Pixels:
+        """Decode an image: (H, W, 3) uint8, the pixels that the model sees."""
+        known = self._pixels.get(image.key)
+        if known is not None:
+            return known
+        from comask.data import images  # brings torch
+
+        content = image.path.read_bytes()
+        return self._remember_pixels(image.key, images.load(content, name=image.file_name).pixels)
+
+    def size(self, image: StoredImage) -> tuple[int, int]:
+        """Say how high and wide the upright image is."""
+        pixels = self.pixels(image)
+        return pixels.shape[0], pixels.shape[1]
+
+    def picture(self, image: StoredImage) -> Encoded:
+        """Encode the pixels for the browser: without loss up to 4 megapixels, else JPEG."""
+        return self._encoded(self._pictures, image, encode_picture, lambda e: len(e.content))
+
+    def thumbnail(self, image: StoredImage) -> Encoded:
+        """Encode a small picture for lists."""
+        return self._encoded(self._thumbnails, image, encode_thumbnail, lambda _: 1)
+
+    def truth(self, image: StoredImage) -> Dataset | None:
+        """Find what people drew on a sample: its one image, its annotations, all categories."""
+        if image.source != "samples" or self._truth is None:
+            return None
+        records = [i for i in self._truth.images if i.file_name == image.file_name]
+        ids = {record.id for record in records}
+        drawn = tuple(a for a in self._truth.annotations if a.image_id in ids)
+        if not drawn:
+            return None
+        return Dataset(tuple(records), drawn, self._truth.categories, {}, ())
+
+    def _encoded(
+        self,
+        memory: Recent[str, Encoded],
+        image: StoredImage,
+        encode: Callable[[Pixels], Encoded],
+        cost: Callable[[Encoded], int],
+    ) -> Encoded:
+        known = memory.get(image.key)
+        if known is not None:
+            return known
+        encoded = encode(self.pixels(image))
+        memory.put(image.key, encoded, cost(encoded))
+        return encoded
+
+    def _remember_pixels(self, key: str, pixels: Pixels) -> Pixels:
+        self._pixels.put(key, pixels, pixels.nbytes)
+        return pixels
+
+    def _store(self, key: str, content: bytes, name: str) -> StoredImage:
+        path = self._folder / f"{key}.image"
+        with self._lock:
+            if len(self._images) >= self._limits.images:
+                raise InputError(
+                    f"The workspace holds {self._limits.images:,} images, which is its limit; "
+                    f"remove some or start with another --workspace."
+                )
+            name = _untaken(name, {i.file_name for i in self._images.values()})
+            files.replace_file(path, content)
+            record = {"schema": SCHEMA, "file_name": name, "added": time.time()}
+            files.replace_file(_record_of(path), json.dumps(record).encode())
+            image = StoredImage(key, name, "uploads", path)
+            self._images[key] = image
+        return image
+
+    def _list_samples(self) -> None:
+        truth = self._samples_folder / _SAMPLE_TRUTH
+        if truth.is_file():
+            self._truth = coco.read(truth)
+        first = [record.file_name for record in self._truth.images] if self._truth else []
+        order = {name: place for place, name in enumerate(first)}
+        found = [f for f in self._samples_folder.glob("[!.]*") if f.suffix.lower() in _SUFFIXES]
+        for file in sorted(found, key=lambda f: (order.get(f.name, len(order)), f.name)):
+            key = key_of(file.read_bytes())
+            self._images[key] = StoredImage(key, file.name, "samples", file)
+
+    def _list_uploads(self) -> None:
+        found: list[tuple[float, StoredImage]] = []
+        for path in self._folder.glob("[!.]*.image"):
+            record = _read_record(_record_of(path))
+            if record is not None and _KEY.fullmatch(path.stem):
+                added, name = record
+                found.append((added, StoredImage(path.stem, name, "uploads", path)))
+        for _, image in sorted(found, key=lambda entry: (entry[0], entry[1].file_name)):
+            self._images.setdefault(image.key, image)
+
+
+def key_of(content: bytes) -> str:
+    """Name a file by its content."""
+    return hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
+
+
+def clean_name(file_name: str) -> str:
+    """Make a label of a browser's file name: folders stay, ``..`` and control characters go."""
+    printable = "".join(letter for letter in file_name if letter.isprintable())
+    parts = PurePosixPath(printable.replace("\\", "/")).parts
+    kept = [part for part in parts if part not in ("/", "..", ".")]
+    name = "/".join(kept)
+    return name[-_LONGEST_NAME:].lstrip("/") or "image"
+
+
+def encode_picture(pixels: Pixels) -> Encoded:
+    """Encode (H, W, 3) RGB in full size."""
+    if pixels.shape[0] * pixels.shape[1] <= LOSSLESS_PIXELS:
+        return _encode(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1], "image/png")
+    full_colour = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        95,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    return _encode(pixels, ".jpg", full_colour, "image/jpeg")
+
+
+def encode_thumbnail(pixels: Pixels) -> Encoded:
+    """Encode (H, W, 3) RGB so that its longer side has 160 pixels."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return _encode(small, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 85], "image/jpeg")
+
+
+def _encode(pixels: Pixels, suffix: str, flags: list[int], media_type: str) -> Encoded:
+    done, content = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
+    assert done, "an 8-bit colour image can always be encoded"
+    return Encoded(content.tobytes(), media_type)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _read_record(path: Path) -> tuple[float, str] | None:
+    """Read what lies beside an upload; a damaged record hides the upload and nothing else."""
+    try:
+        record = json.loads(path.read_bytes())
+        added, name = record["added"], record["file_name"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if isinstance(added, float) and isinstance(name, str):
+        return added, clean_name(name)
+    return None
+
+
+def _untaken(name: str, taken: set[str]) -> str:
+    """Tell images of one name apart, since COCO files know images by their names."""
+    if name not in taken:
+        return name
+    path = PurePosixPath(name)
+    number = 2
+    while (other := str(path.with_name(f"{path.stem} ({number}){path.suffix}"))) in taken:
+        number += 1
+    return other

@@ -1,0 +1,11 @@
+// Light or dark: as the system has it until somebody chooses; the choice stays in this browser.
+const KEPT = "comask-theme";
+const asked = new URL(window.location.href).searchParams.get("__theme");
+const paint = (dark) => document.body.classList.toggle("dark", dark);
+const kept = window.localStorage.getItem(KEPT);
+if (kept && !asked) paint(kept === "dark");
+element.querySelector("[data-testid=theme]").addEventListener("click", () => {
+  const dark = !document.body.classList.contains("dark");
+  paint(dark);
+  window.localStorage.setItem(KEPT, dark ? "dark" : "light");
+});

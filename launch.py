@@ -1,0 +1,148 @@
+"""Start CoMask Studio: ``python launch.py``; ``--help`` lists the flags."""
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from app.settings import Settings
+from comask.errors import ComaskError, ConfigError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve the Studio until it is interrupted; 2 when it can't start."""
+    flags = _parse(arguments)
+    try:
+        settings = _settings(flags)
+        _refuse_other_files(settings)
+        listener = _listen(settings)
+    except ComaskError as error:
+        print(f"launch.py: {error}", file=sys.stderr)
+        return 2
+    try:
+        return _serve(settings, listener, open_browser=flags.open)
+    except ComaskError as error:
+        print(f"launch.py: {error}", file=sys.stderr)
+        return 2
+    finally:
+        listener.close()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    own = Settings()
+    parser = argparse.ArgumentParser(
+        prog="launch.py", description="CoMask Studio: look at what a CoMask checkpoint finds."
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="C",
+        help="a .safetensors file to open with (default: the first of assets/checkpoints)",
+    )
+    parser.add_argument(
+        "--host", default=own.host, help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=own.port,
+        help="port to listen on, 0 for any (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workspace",
+        type=Path,
+        default=own.workspace,
+        metavar="DIR",
+        help="folder for uploads, checkpoints and results (default: workspace beside launch.py)",
+    )
+    parser.add_argument(
+        "--device", default=own.device, help="auto, cpu, cuda, cuda:1, mps (default: auto)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    return parser.parse_args(arguments)
+
+
+def _settings(flags: argparse.Namespace) -> Settings:
+    return Settings(
+        workspace=flags.workspace,
+        checkpoint=flags.checkpoint,
+        host=flags.host,
+        port=flags.port,
+        device=flags.device,
+    )
+
+
+def _refuse_other_files(settings: Settings) -> None:
+    """See that a named checkpoint is one; the bundled ones are trusted until they are opened."""
+    if settings.checkpoint is not None:
+        from comask.checkpoint import native  # brings torch, which an unnamed start waits with
+
+        native.read_info(settings.checkpoint)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """Take the port before anything slow happens; raises ConfigError when it is not to be had."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        if os.name != "nt":  # there it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        raise ConfigError(_port_sentence(settings, error)) from error
+    return listener
+
+
+def _port_sentence(settings: Settings, error: OSError) -> str:
+    place = f"{settings.host}:{settings.port}"
+    return (
+        f"Nothing can listen on {place} ({error.strerror or error}); another program may use the "
+        f"port: stop it or name another with --port."
+    )
+
+
+def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -> int:
+    import uvicorn  # slow enough that refusals should not wait for it
+
+    from app.main import build
+    from app.services import Services
+
+    app = build(Services(settings))
+    address = _address(settings, listener)
+    print(f"CoMask Studio is at {address} (Ctrl+C stops it)", flush=True)
+    if open_browser:
+        threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _address(settings: Settings, listener: socket.socket) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _open_when_ready(address: str) -> None:
+    try:
+        urlopen(f"{address}/manifest.json", timeout=60).close()
+    except (URLError, OSError):
+        return
+    webbrowser.open(address)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""A model, a workspace and images for tests of the Studio, without training anything."""
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from app.services import Services
+from app.settings import Limits, Settings
+from comask.annotation import rle
+from comask.annotation.records import Category
+from comask.errors import CheckpointError
+from comask.predict import Prediction, PredictionTrace
+
+STAND_IN = b"stand-in "  # how the files begin that ``open_detector`` takes for checkpoints
+CATEGORIES = (Category(7, "blob", "thing"), Category(90, "speck", "thing"))
+
+
+class BlobDetector:
+    """Find bright blobs: each is one instance, the brighter the surer; small ones are specks."""
+
+    device = "cpu"
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self.seen = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def predict(self, image: NDArray[np.uint8], /) -> Prediction:
+        self.gate.wait(30)
+        time.sleep(self.seconds)
+        self.seen += 1
+        grey = image.max(axis=2)
+        if (grey == 13).all():
+            raise RuntimeError("out of memory")
+        count, labels, stats, _ = cv2.connectedComponentsWithStats((grey > 30).astype(np.uint8))
+        masks = [labels == label for label in range(1, count)]
+        scores = np.array([grey[mask].mean() / 255 for mask in masks], np.float32)
+        ious = np.array(
+            [stats[label, 4] / (stats[label, 2] * stats[label, 3]) for label in range(1, count)],
+            np.float32,
+        )
+        order = np.argsort(-(scores + 0.3 * ious), kind="stable")
+        boxes = np.array([[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:]], np.float32)
+        found = len(masks)
+        return Prediction(
+            size=(grey.shape[0], grey.shape[1]),
+            boxes=boxes.reshape(-1, 4)[order],
+            labels=(stats[1:, 4] < 30).astype(np.int64)[order],
+            class_scores=scores[order],
+            mask_ious=ious[order],
+            scores=(scores + np.float32(0.3) * ious)[order],
+            masks=tuple(rle.encode(masks[row]) for row in order),
+            categories=CATEGORIES,
+            trace=PredictionTrace(
+                proposals=boxes.reshape(-1, 4)[order],
+                proposal_rows=order.astype(np.int64),
+                levels=np.full((found, 2), 2, np.int64),
+                first_masks=np.zeros((found, 28, 28), np.float32),
+                votes=np.zeros((found, 7, 7, 4), np.float32),
+                weights=np.zeros((found, 7, 7), np.float32),
+                second_masks=np.zeros((found, 28, 28), np.float32),
+            ),
+        )
+
+
+def blobs(*, seed: int = 0, size: tuple[int, int] = (60, 80), count: int = 6) -> bytes:
+    """Draw a PNG of bright discs on black; the seed makes it another picture."""
+    random = np.random.default_rng(seed)
+    picture = np.zeros((*size, 3), np.uint8)
+    for number in range(count):
+        y, x = random.integers(8, size[0] - 8), random.integers(8, size[1] - 8)
+        level = 40 + 35 * number % 215
+        cv2.circle(picture, (int(x), int(y)), int(random.integers(2, 7)), (level, level, level), -1)
+    return encode(picture)
+
+
+def encode(picture: NDArray[np.uint8]) -> bytes:
+    """Write a picture as PNG."""
+    done, content = cv2.imencode(".png", picture)
+    assert done
+    return content.tobytes()
+
+
+def studio(
+    folder: Path,
+    detector: BlobDetector | None = None,
+    *,
+    samples: int = 3,
+    checkpoint: bool = True,
+    limits: Limits | None = None,
+) -> Services:
+    """Build services over a folder with some samples and one checkpoint that is a stand-in."""
+    assets = folder / "assets"
+    (assets / "samples").mkdir(parents=True, exist_ok=True)
+    (assets / "checkpoints").mkdir(exist_ok=True)
+    for number in range(samples):
+        (assets / "samples" / f"sample-{number}.png").write_bytes(blobs(seed=number))
+    if checkpoint:
+        (assets / "checkpoints" / "first.safetensors").write_bytes(STAND_IN + b"first")
+    model = detector or BlobDetector()
+
+    def open_detector(path: Path) -> BlobDetector:
+        if not path.read_bytes().startswith(STAND_IN):
+            raise CheckpointError(f"{path} is no checkpoint, or one cut short")
+        return model
+
+    settings = Settings(workspace=folder / "workspace", assets=assets, limits=limits or Limits())
+    return Services(settings, open_detector)
+
+
+def wait_for_run(services: Services, run: str | None, seconds: float = 20.0) -> None:
+    """Wait until a run has ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        state = services.runner.state(run)
+        if state is None or state.stage != "running":
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run did not end")

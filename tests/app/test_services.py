@@ -1,0 +1,447 @@
+import dataclasses
+import json
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from app.services.checkpoints import CheckpointFile
+from app.services.images import KEY_LENGTH, clean_name, encode_picture, encode_thumbnail, key_of
+from app.services.predictions import PredictionShelf
+from app.services.recent import Recent
+from app.services.runner import Runner, RunState
+from app.settings import Limits, Settings
+from comask.errors import CheckpointError, ConfigError, ImageError, InputError
+from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio, wait_for_run
+
+CHECKPOINT = CheckpointFile("c", Path("c.safetensors"), "bundled")
+
+
+def test_recent_drops_what_was_not_used_for_longest() -> None:
+    memory: Recent[str, int] = Recent(10)
+    memory.put("a", 1, 4)
+    memory.put("b", 2, 4)
+    assert memory.get("a") == 1
+    memory.put("c", 3, 4)
+    assert (memory.get("a"), memory.get("b"), memory.get("c")) == (1, None, 3)
+
+
+def test_recent_keeps_nothing_above_its_budget() -> None:
+    memory: Recent[str, int] = Recent(10)
+    memory.put("a", 1, 11)
+    assert "a" not in memory
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("a.png", "a.png"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("C:\\pictures\\b.png", "C:/pictures/b.png"),
+        ("/root/x.png", "root/x.png"),
+        ("folder/./b.png", "folder/b.png"),
+        ("näme \u202e.png", "näme .png"),
+        ("a\x00b\n.png", "ab.png"),
+        ("", "image"),
+        ("..", "image"),
+        ("x" * 300 + ".png", "x" * 196 + ".png"),
+    ],
+)
+def test_names_become_labels(sent: str, kept: str) -> None:
+    assert clean_name(sent) == kept
+
+
+def test_a_key_is_the_content(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=0)
+    one = services.images.add(blobs(seed=1), "a.png")
+    same = services.images.add(blobs(seed=1), "other name.png")
+    assert one.image.key == key_of(blobs(seed=1))
+    assert len(one.image.key) == KEY_LENGTH
+    assert (one.is_new, same.is_new) == (True, False)
+    assert same.image.file_name == "a.png"
+
+
+def test_two_pictures_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=0)
+    for seed in range(3):
+        services.images.add(blobs(seed=seed), "shots/a.png")
+    names = [image.file_name for image in services.images.listed("uploads")]
+    assert names == ["shots/a.png", "shots/a (2).png", "shots/a (3).png"]
+
+
+def test_uploads_outlive_the_server(tmp_path: Path) -> None:
+    first = studio(tmp_path)
+    for seed in (5, 6):
+        first.images.add(blobs(seed=seed), f"{seed}.png")
+    again = studio(tmp_path)
+    assert again.images.listed("uploads") == first.images.listed("uploads")
+    assert [image.file_name for image in again.images.listed("uploads")] == ["5.png", "6.png"]
+
+
+def test_a_damaged_record_hides_one_upload_only(tmp_path: Path) -> None:
+    first = studio(tmp_path)
+    kept, lost = (first.images.add(blobs(seed=s), f"{s}.png").image for s in (5, 6))
+    lost.path.with_suffix(".json").write_text("{")
+    assert studio(tmp_path).images.listed("uploads") == (kept,)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", blobs()[:100]])
+def test_no_image_is_stored_of_other_files(tmp_path: Path, content: bytes) -> None:
+    services = studio(tmp_path, samples=0)
+    with pytest.raises(ImageError, match=r"^x\.png is "):
+        services.images.add(content, "x.png")
+    assert services.images.listed("uploads") == ()
+    assert list((tmp_path / "workspace" / "images").iterdir()) == []
+
+
+def test_bounds_on_size_and_number(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=0, limits=Limits(image_bytes=5_000, images=1))
+    with pytest.raises(InputError, match=r"a\.png is larger than 0 MB"):
+        services.images.add(bytes(5_001), "a.png")
+    services.images.add(blobs(seed=1), "b.png")
+    with pytest.raises(InputError, match="holds 1 images, which is its limit"):
+        services.images.add(blobs(seed=2), "c.png")
+
+
+@pytest.mark.parametrize("key", ["", "x", "../a", "0" * 31, "0" * 32, "A" * 32, "0" * 33])
+def test_unknown_keys_find_nothing(tmp_path: Path, key: str) -> None:
+    assert studio(tmp_path).images.find(key) is None
+
+
+def test_samples_stay_and_uploads_go(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=1)
+    added = services.images.add(blobs(seed=9), "a.png").image
+    for image in (services.images.listed("samples")[0], added):
+        services.remove_image(image)
+    assert len(services.images.listed("samples")) == 1
+    assert services.images.find(added.key) is None
+    assert list((tmp_path / "workspace" / "images").iterdir()) == []
+
+
+def test_samples_follow_the_order_of_their_truth(tmp_path: Path) -> None:
+    studio(tmp_path)
+    content = {
+        "images": [
+            {"id": 1, "file_name": "sample-2.png", "width": 80, "height": 60},
+            {"id": 2, "file_name": "sample-0.png", "width": 80, "height": 60},
+        ],
+        "categories": [{"id": 3, "name": "blob"}],
+        "annotations": [
+            {"id": 8, "image_id": 2, "category_id": 3, "segmentation": [[1, 1, 5, 1, 5, 4, 1, 4]]}
+        ],
+    }
+    (tmp_path / "assets/samples/instances.json").write_text(json.dumps(content))
+    images = studio(tmp_path).images
+    two, zero, one = images.listed("samples")
+    assert [i.file_name for i in (two, zero, one)] == [
+        "sample-2.png",
+        "sample-0.png",
+        "sample-1.png",
+    ]
+    truth = images.truth(zero)
+    assert truth is not None
+    assert [a.area for a in truth.annotations] == [12]
+    assert images.truth(one) is None
+
+
+def test_pictures_keep_every_pixel_and_thumbnails_fit() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 400, 3), np.uint8)
+    picture, thumbnail = encode_picture(pixels), encode_thumbnail(pixels)
+    assert picture.media_type == "image/png"
+    decoded = cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(decoded, pixels)
+    small = cv2.imdecode(np.frombuffer(thumbnail.content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert small.shape == (20, 160, 3)
+
+
+def test_large_pictures_travel_as_jpeg_of_full_size() -> None:
+    picture = encode_picture(np.zeros((2_001, 2_000, 3), np.uint8))
+    assert picture.media_type == "image/jpeg"
+    decoded = cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert decoded.shape == (2_001, 2_000, 3)
+
+
+def test_a_pixel_has_a_thumbnail() -> None:
+    assert encode_thumbnail(np.zeros((1, 1, 3), np.uint8)).content
+
+
+# -- checkpoints --------------------------------------------------------------------------------
+
+
+def test_the_first_bundled_checkpoint_by_name_is_the_one_to_start_with(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    (tmp_path / "assets/checkpoints/a.safetensors").write_bytes(STAND_IN)
+    (tmp_path / "workspace/checkpoints/b.safetensors").write_bytes(STAND_IN)
+    (tmp_path / "workspace/checkpoints/.hidden.safetensors").write_bytes(STAND_IN)
+    assert [f.name for f in services.checkpoints.listed()] == ["a", "first", "b"]
+    found = services.checkpoints.find(None)
+    assert found is not None
+    assert found.name == "a"
+
+
+def test_a_given_checkpoint_comes_first_and_once(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    (tmp_path / "assets/checkpoints/a.safetensors").write_bytes(STAND_IN)
+    given = tmp_path / "assets/checkpoints/first.safetensors"
+    settings = Settings(workspace=tmp_path / "w", assets=services.settings.assets, checkpoint=given)
+    other = type(services)(settings, lambda _: BlobDetector())
+    assert [f.name for f in other.checkpoints.listed()] == ["first", "a"]
+
+
+def test_checkpoints_of_one_name_say_where_they_are_from(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    (tmp_path / "workspace/checkpoints/first.safetensors").write_bytes(STAND_IN)
+    names = [f.name for f in services.checkpoints.listed()]
+    assert names == ["first (bundled)", "first (workspace)"]
+
+
+@pytest.mark.parametrize("name", ["../first", "/etc/passwd", "first.safetensors", "", "nothing"])
+def test_names_are_looked_up_and_never_opened(tmp_path: Path, name: str) -> None:
+    assert studio(tmp_path).checkpoints.find(name) is None
+
+
+def test_an_uploaded_checkpoint_is_taken_in_once(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    upload = tmp_path / "u"
+    upload.write_bytes(STAND_IN + b"mine")
+    first = services.checkpoints.add(upload, "../my own.safetensors")
+    assert (first.name, first.path.parent) == ("my-own", tmp_path / "workspace" / "checkpoints")
+    assert services.checkpoints.add(upload, "my own.safetensors") == first
+    upload.write_bytes(STAND_IN + b"another")
+    assert services.checkpoints.add(upload, "my-own.safetensors").name == "my-own-2"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("a.safetensors", b"garbage", "^a.safetensors is no checkpoint, or one cut short$"),
+        ("a.pth", STAND_IN, "^a.pth is not a .safetensors file; .* `comask convert"),
+        ("a.safetensors", STAND_IN + bytes(2_000), "^a is larger than 0 MB; put it into "),
+    ],
+)
+def test_a_refused_checkpoint_leaves_nothing(
+    tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
+    services = studio(tmp_path, limits=Limits(checkpoint_bytes=1_000))
+    upload = tmp_path / "u"
+    upload.write_bytes(content)
+    with pytest.raises(CheckpointError, match=sentence):
+        services.checkpoints.add(upload, name)
+    assert list((tmp_path / "workspace" / "checkpoints").iterdir()) == []
+
+
+def test_another_content_is_another_checkpoint(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    file = services.checkpoints.find("first")
+    assert file is not None
+    before = services.checkpoints.identity(file)
+    file.path.write_bytes(STAND_IN + b"another")
+    assert services.checkpoints.identity(file) != before
+
+
+# -- predictions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [0, 5])
+def test_predictions_are_kept_without_loss(tmp_path: Path, count: int) -> None:
+    content = blobs(count=count)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    prediction = BlobDetector().predict(np.asarray(pixels, np.uint8))
+    assert (len(prediction) > 0) == (count > 0)
+    PredictionShelf(tmp_path, 4).put("c", "k", prediction)
+    found = PredictionShelf(tmp_path, 4).get("c", "k")
+    assert found is not None
+    for kept, given in ((found, prediction), (found.trace, prediction.trace)):
+        for field in dataclasses.fields(kept):  # type: ignore[arg-type]
+            value, expected = getattr(kept, field.name), getattr(given, field.name)
+            if isinstance(expected, np.ndarray):
+                np.testing.assert_array_equal(value, expected, strict=True)
+            elif field.name != "trace":
+                assert value == expected
+
+
+def test_a_damaged_result_is_as_good_as_none(tmp_path: Path) -> None:
+    shelf = PredictionShelf(tmp_path, 4)
+    shelf.put("c", "k", BlobDetector().predict(np.zeros((8, 9, 3), np.uint8)))
+    (place,) = tmp_path.rglob("*.npz")
+    place.write_bytes(place.read_bytes()[:50])
+    again = PredictionShelf(tmp_path, 4)
+    assert again.get("c", "k") is None
+    assert not again.has("c", "k")
+
+
+# -- runs ---------------------------------------------------------------------------------------
+
+
+def test_a_run_goes_through_its_images_in_order() -> None:
+    seen: list[str] = []
+    runner = Runner(lambda _, key: seen.append(key))
+    state = _finished(runner, runner.start("tab", CHECKPOINT, ["a", "b", "c"], done=2))
+    assert seen == ["a", "b", "c"]
+    assert (state.stage, state.done, state.total) == ("finished", 5, 5)
+
+
+def test_one_bad_image_does_not_end_a_run() -> None:
+    def work(_: CheckpointFile, key: str) -> float:
+        if key == "bad":
+            raise ImageError("bad.png is text, not an image.")
+        if key == "worse":
+            raise RuntimeError("no memory")
+        return 1.0
+
+    runner = Runner(work)
+    run = runner.start("tab", CHECKPOINT, ["bad", "good", "worse", "fine"])
+    state = _finished(runner, run)
+    assert (state.stage, state.done, state.total) == ("finished", 2, 4)
+    assert [failure.key for failure in state.failures] == ["bad", "worse"]
+    assert runner.complaint(CHECKPOINT, "bad") == "bad.png is text, not an image."
+    assert "no memory" in runner.complaint(CHECKPOINT, "worse")
+    assert runner.complaint(CHECKPOINT, "good") == ""
+
+
+def test_a_refused_checkpoint_ends_its_run_with_a_sentence() -> None:
+    def work(_: CheckpointFile, __: str) -> float:
+        raise CheckpointError("c.safetensors is damaged")
+
+    runner = Runner(work)
+    state = _finished(runner, runner.start("tab", CHECKPOINT, ["a", "b"]))
+    assert (state.stage, state.sentence) == ("failed", "c.safetensors is damaged")
+
+
+def test_a_stopped_run_takes_no_further_image() -> None:
+    gate, began, seen = threading.Event(), threading.Event(), []
+
+    def work(_: CheckpointFile, key: str) -> float:
+        began.set()
+        gate.wait(10)
+        seen.append(key)
+        return 1.0
+
+    runner = Runner(work)
+    run = runner.start("tab", CHECKPOINT, ["a", "b", "c"])
+    assert began.wait(10)
+    runner.stop(run)
+    gate.set()
+    runner.close()
+    state = runner.state(run)
+    assert state is not None
+    assert (state.stage, state.done, seen) == ("stopped", 1, ["a"])
+
+
+def test_what_somebody_looks_at_comes_first() -> None:
+    gate, began, seen = threading.Event(), threading.Event(), []
+
+    def work(_: CheckpointFile, key: str) -> float:
+        began.set()
+        gate.wait(10)
+        seen.append(key)
+        return 1.0
+
+    runner = Runner(work)
+    run = runner.start("tab", CHECKPOINT, ["a", "b", "c", "d"])
+    assert began.wait(10)
+    other = runner.start("other tab", CHECKPOINT, ["x", "y"])
+    runner.prefer(run, "d")
+    runner.prefer(other, "y")
+    runner.prefer(run, "unknown")
+    gate.set()
+    _finished(runner, other)
+    assert seen == ["a", "y", "d", "b", "c", "x"]
+
+
+def test_a_new_run_of_a_tab_ends_its_old_one() -> None:
+    gate = threading.Event()
+    runner = Runner(lambda _, __: float(gate.wait(10)))
+    old = runner.start("tab", CHECKPOINT, ["a", "b"])
+    new = runner.start("tab", CHECKPOINT, ["c"])
+    gate.set()
+    assert _finished(runner, new).done == 1
+    state = runner.state(old)
+    assert state is not None
+    assert state.stage == "stopped"
+
+
+def test_a_removed_image_is_left_out() -> None:
+    gate, began = threading.Event(), threading.Event()
+
+    def work(_: CheckpointFile, __: str) -> float:
+        began.set()
+        return float(gate.wait(10))
+
+    runner = Runner(work)
+    run = runner.start("tab", CHECKPOINT, ["a", "b"])
+    assert began.wait(10)
+    runner.leave_out("b")
+    gate.set()
+    state = _finished(runner, run)
+    assert (state.stage, state.done, state.total) == ("finished", 1, 1)
+
+
+def test_the_time_left_is_the_mean_times_what_is_left() -> None:
+    gate = threading.Event()
+
+    def work(_: CheckpointFile, key: str) -> float | None:
+        if key == "c":
+            gate.wait(10)
+        return {"a": 2.0, "b": 4.0}.get(key)
+
+    runner = Runner(work)
+    run = runner.start("tab", CHECKPOINT, ["a", "b", "c", "d"])
+    state = _until(runner, run, done=2)
+    assert state.seconds_left == 6.0  # 3 s each, two images
+    gate.set()
+    assert _finished(runner, run).seconds_left is None
+
+
+def test_nothing_to_do_is_a_finished_run() -> None:
+    runner = Runner(lambda _, __: 1.0)
+    state = runner.state(runner.start("tab", CHECKPOINT, [], done=3))
+    assert state is not None
+    assert (state.stage, state.done, state.total) == ("finished", 3, 3)
+
+
+def test_an_image_is_computed_once_for_all_tabs(tmp_path: Path) -> None:
+    detector = BlobDetector()
+    services = studio(tmp_path, detector, samples=2)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    images = services.images.listed("samples")
+    for tab in ("one", "two"):
+        wait_for_run(services, services.start_run(tab, file, images))
+    again = studio(tmp_path, detector)
+    state = again.runner.state(again.start_run("three", file, images))
+    assert state is not None
+    assert (detector.seen, state.stage) == (2, "finished")
+
+
+def test_a_workspace_that_cannot_be_written_to_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"The workspace .*file/deeper can't be written to \("):
+        type(studio(tmp_path))(Settings(workspace=tmp_path / "file" / "deeper", assets=tmp_path))
+
+
+def test_pictures_are_encoded_once(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=1)
+    (image,) = services.images.listed("samples")
+    assert services.images.picture(image) is services.images.picture(image)
+    assert services.images.thumbnail(image) is services.images.thumbnail(image)
+    assert services.images.size(image) == (60, 80)
+    grey = encode(np.full((5, 4, 3), 9, np.uint8))
+    assert services.images.size(services.images.add(grey, "grey.png").image) == (5, 4)
+
+
+def _finished(runner: Runner, run: str) -> RunState:
+    return _until(runner, run, done=None)
+
+
+def _until(runner: Runner, run: str, done: int | None) -> RunState:
+    for _ in range(2_000):
+        state = runner.state(run)
+        assert state is not None
+        if state.stage != "running" or (done is not None and state.done >= done):
+            return state
+        time.sleep(0.005)
+    raise AssertionError("the run did not get there")
