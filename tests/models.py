@@ -24,7 +24,7 @@ def small_config(neck: NeckConfig | None = None, **changes: Any) -> ModelConfig:
     small = replace(
         tiny(),
         num_classes=3,
-        neck=neck or NeckConfig(channels=32),
+        neck=neck or NeckConfig(channels=64),
         proposals=ProposalConfig(per_level=100, kept=40),
         class_head=ClassHeadConfig(hidden=32, offset_hidden=32),
         mask_head=MaskHeadConfig(convs=2, hidden=32),

@@ -9,7 +9,7 @@ GROUPS = 32
 class GroupNorm(nn.GroupNorm):
     """torch's, but a group of a single value becomes the bias instead of an error.
 
-    That happens: 32 channels on a level of one pixel.
+    That happens: 32 channels on a level of one pixel. Nothing is left of such a value but rounding.
     """
 
     def __init__(self, channels: int) -> None:
@@ -17,4 +17,6 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise each group of channels: (B, C, H, W) -> (B, C, H, W)."""
+        if features.shape[1:].numel() == self.num_groups:
+            return torch.zeros_like(features) + self.bias[:, None, None]
         return torch.group_norm(features, self.num_groups, self.weight, self.bias, self.eps)

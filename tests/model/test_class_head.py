@@ -77,5 +77,5 @@ def test_nothing_found_is_an_ordinary_value(rows: int) -> None:
 
 
 def test_the_head_judges_none() -> None:
-    levels = [noise(1, 32, 64 // s, 64 // s) for s in (4, 8, 16, 32)]
+    levels = [noise(1, 64, 64 // s, 64 // s) for s in (4, 8, 16, 32)]
     assert ClassHead(small_config())(levels, [torch.zeros(0, 4)], [(64, 64)]).shape == (0, 4)

@@ -18,20 +18,28 @@ CASES = [("mod_head_c81", r50()), ("mod_head_c4", FOUR)]
 PREFIX = "SID_head."
 
 
-def shapes(fixtures: Path, config: ModelConfig) -> list[tuple[str, tuple[int, ...]]]:
-    """List the head's weights; only the mask layer knows the number of classes."""
-    outputs = config.num_classes + 1
-    own = [(n, s) for n, s in authors.shapes_of_r50(fixtures) if n.startswith(PREFIX)]
-    return [(n, (outputs, *s[1:]) if ".SID_instance." in n else s) for n, s in own]
+@pytest.fixture(scope="module")
+def weights(spec_fixtures: Path) -> dict[str, Tensor]:
+    own = [(n, s) for n, s in authors.shapes_of_r50(spec_fixtures) if n.startswith(PREFIX)]
+    return authors.weights(spec_fixtures, "H", own)
+
+
+def with_outputs(fixtures: Path, weights: dict[str, Tensor], outputs: int) -> dict[str, Tensor]:
+    """Make the mask layer anew; nothing else in the head knows the number of classes."""
+    names = [f"{PREFIX}SID_instance.{part}" for part in ("weight", "bias")]
+    shapes = [(name, (outputs, *weights[name].shape[1:])) for name in names]
+    return weights | authors.weights(fixtures, "H", shapes)
 
 
 @pytest.mark.parametrize(("name", "config"), CASES, ids=["81 classes", "4 classes"])
-def test_as_recorded(spec_fixtures: Path, name: str, config: ModelConfig) -> None:
+def test_as_recorded(
+    spec_fixtures: Path, weights: dict[str, Tensor], name: str, config: ModelConfig
+) -> None:
     recorded = authors.arrays(spec_fixtures, name)
     given = authors.arrays(spec_fixtures, "mod_head_c81")["x"]
     head = MaskHead(config).eval()
-    weights = authors.weights(spec_fixtures, "H", shapes(spec_fixtures, config))
-    authors.fill(head, weights, "mask_head.")
+    theirs = with_outputs(spec_fixtures, weights, config.num_classes + 1)
+    authors.fill(head, theirs, "mask_head.")
     labels = recorded["labels_1based"]
     with torch.inference_mode():
         trunk, output = head.trunk(given), head(given, labels - 1)
@@ -48,7 +56,7 @@ def made(config: ModelConfig | None = None) -> MaskHead:
 
 
 def test_a_label_owns_the_channel_after_its_number() -> None:
-    head, regions = made(), noise(2, 32, 14, 14)
+    head, regions = made(), noise(2, 64, 14, 14)
     torch.nn.init.zeros_(head.mask.weight)
     torch.nn.init.zeros_(head.mask_iou.weight)
     head.mask.bias.data = torch.tensor([0.0, 10.0, 20.0, 30.0])
@@ -60,14 +68,14 @@ def test_a_label_owns_the_channel_after_its_number() -> None:
 
 def test_the_mask_learns_nothing_from_its_predicted_iou() -> None:
     head = made()
-    head(noise(2, 32, 14, 14), torch.tensor([0, 1])).mask_ious.sum().backward()
+    head(noise(2, 64, 14, 14), torch.tensor([0, 1])).mask_ious.sum().backward()
     assert head.mask.weight.grad is None
     assert head.trunk[0].conv.weight.grad.any()
 
 
 def test_every_parameter_gets_a_gradient() -> None:
     head, labels = made(), torch.tensor([0, 1, 2])
-    output = head(noise(3, 32, 14, 14), labels)
+    output = head(noise(3, 64, 14, 14), labels)
     torch.nn.init.constant_(head.distance.bias, 0.5)
 
     def spread(values: Tensor) -> Tensor:
@@ -79,5 +87,5 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 
 def test_no_regions_give_nothing() -> None:
-    output = made()(noise(0, 32, 14, 14), torch.zeros(0, dtype=torch.long))
+    output = made()(noise(0, 64, 14, 14), torch.zeros(0, dtype=torch.long))
     assert [tuple(part.shape) for part in output] == [(0, 4, 7, 7), (0, 28, 28), (0,)]

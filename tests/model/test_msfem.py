@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from comask.config import AttentionKind, NeckConfig
 from comask.model.msfem import ChannelAttention, Msfem, SpatialChannelAttention, enlarge
+from comask.model.norm import GroupNorm
 from tests import authors
 from tests.models import noise
 
@@ -147,5 +148,9 @@ def test_spatial_attention_sees_the_mean_first_and_the_maximum_second() -> None:
     assert_close(seen[0], fused * torch.sigmoid(torch.tensor(1.0 - 16.0)))
 
 
-def test_a_level_of_one_pixel_is_enriched_too() -> None:
-    assert module()(noise(1, 32, 1, 1)).shape == (1, 32, 1, 1)
+def test_a_group_of_a_single_value_becomes_the_bias() -> None:
+    norm = GroupNorm(32)
+    torch.nn.init.normal_(norm.bias)
+    wanted = norm.bias.view(1, 32, 1, 1).expand(2, 32, 1, 1)
+    assert torch.equal(norm(noise(2, 32, 1, 1)), wanted)
+    assert module()(noise(1, 32, 1, 1)).isfinite().all()
