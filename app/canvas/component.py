@@ -61,6 +61,9 @@ def mask_canvas(
         controls: whether ``with mask_canvas(...):`` puts one Gradio column on top of the left rail.
         elem_id: of the component.
 
+    A handler that returns ``gr.HTML(progress=...)`` shows a ``payload.CanvasProgress`` and leaves
+    the value alone.
+
     Its events, all optional: ``open_image``, ``select_instance`` and ``open_sample``; the first two
     carry what ``payload.opened_image`` and ``payload.selected_instance`` read.
     """
@@ -73,6 +76,7 @@ def mask_canvas(
         elem_id=elem_id,
         defaults={"threshold": threshold, "opacity": opacity},
         upload=upload,
+        progress=None,
     )
     return made
 

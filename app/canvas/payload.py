@@ -117,6 +117,13 @@ class Busy(TypedDict):
     total: NotRequired[int]
 
 
+class CanvasProgress(TypedDict, total=False):
+    """The property ``progress``: the same two keys of the value, sent alone while work goes on."""
+
+    status: list[str]
+    busy: Busy | None
+
+
 class CanvasValue(TypedDict, total=False):
     """The component's value: small, since Gradio sends all of it with every event.
 

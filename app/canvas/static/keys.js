@@ -52,7 +52,7 @@
     if (target.closest("textarea, select, [contenteditable=true]")) return key !== "Escape";
     if (target.matches("input:not([type=range], [type=checkbox])")) return key !== "Escape";
     const moves = key.startsWith("Arrow") || key.startsWith("Page");
-    return moves && !target.matches("body, html, [data-testid=canvas]");
+    return moves && target.closest("input[type=range], [role=listbox]") !== null;
   }
 
   function attach(root, studio) {

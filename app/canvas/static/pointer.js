@@ -41,7 +41,8 @@
       if (event.button > 1 || !this.store.document) return;
       this.canvas.setPointerCapture(event.pointerId);
       const [x, y] = this.at(event);
-      this.press = { x, y, lastX: x, lastY: y, dragged: false, pans: event.button === 1 || this.space };
+      const { view } = this.viewer;
+      this.press = { x, y, from: [view.x, view.y], dragged: false, pans: event.button === 1 || this.space };
     }
 
     move(event) {
@@ -52,8 +53,7 @@
       if (!press.dragged && Math.hypot(x - press.x, y - press.y) < CLICK) return undefined;
       press.dragged = true;
       this.canvas.classList.add("cs-grabbing");
-      this.viewer.view.panBy(x - press.lastX, y - press.lastY);
-      [press.lastX, press.lastY] = [x, y];
+      this.viewer.view.panTo(press.from[0] + x - press.x, press.from[1] + y - press.y);
       return this.hideTooltip();
     }
 

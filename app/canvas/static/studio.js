@@ -31,6 +31,7 @@
       this.detachKeys = parts.keys.attach(element, this);
       this.wire();
       host.watch("value", () => this.take(host.props.value));
+      host.watch("progress", () => this.takeProgress(host.props.progress));
       this.take(host.props.value);
     }
 
@@ -55,9 +56,8 @@
     // what Python says is open: null, or {url, revision, images, status, busy, export, empty}
     take(value) {
       const said = value && typeof value === "object" ? value : {};
-      this.said = said;
-      this.showStatus(said.status);
-      this.showBusy(said.busy ?? null);
+      this.said = {};
+      this.takeProgress(said);
       this.strip.fill(Array.isArray(said.images) ? said.images : []);
       const wanted = said.url ?? null;
       const stamp = `${wanted} ${said.revision ?? 0}`;
@@ -66,6 +66,15 @@
         this.open(wanted);
       } else this.strip.show(this.url);
       this.follow(new Set(["document"]));
+    }
+
+    // {status, busy}: what changes while something runs, apart from the value to stay small
+    takeProgress(progress) {
+      if (!progress) return;
+      this.said = { ...this.said, ...progress };
+      this.showStatus(this.said.status);
+      this.showBusy(this.said.busy ?? null);
+      this.showWhatIsOpen();
     }
 
     openImage(image) {

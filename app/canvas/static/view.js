@@ -50,22 +50,24 @@
       const next = Math.min(MOST, Math.max(least, scale));
       const [imageX, imageY] = this.toImage(x, y);
       this.scale = next;
-      this.fitted = false;
-      this.moveTo(x - imageX * next, y - imageY * next);
+      this.panTo(x - imageX * next, y - imageY * next);
     }
 
     zoomBy(factor, x, y) {
       this.zoomTo(this.scale * factor, x, y);
     }
 
-    panBy(x, y) {
+    panTo(x, y) {
       this.fitted = false;
-      this.moveTo(this.x + x, this.y + y);
+      this.moveTo(x, y);
+    }
+
+    panBy(x, y) {
+      this.panTo(this.x + x, this.y + y);
     }
 
     centre(imageX, imageY) {
-      this.fitted = false;
-      this.moveTo(this.size[0] / 2 - imageX * this.scale, this.size[1] / 2 - imageY * this.scale);
+      this.panTo(this.size[0] / 2 - imageX * this.scale, this.size[1] / 2 - imageY * this.scale);
     }
 
     moveTo(x, y) {

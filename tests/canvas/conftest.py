@@ -1,0 +1,57 @@
+"""A small server with the drawing surface on it, and pages that show a document."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from app.canvas import payload
+from tests.canvas import harness
+
+Opener = Callable[..., Page]
+
+
+@pytest.fixture
+def site() -> Iterator[harness.Site]:
+    with harness.serve() as served:
+        yield served
+
+
+@pytest.fixture
+def opened(page: Page, site: harness.Site) -> Opener:
+    """Give a function that shows a document and waits until it is drawn."""
+
+    def show(
+        document: payload.Document, value: dict[str, Any] | None = None, **options: Any
+    ) -> Page:
+        address = site.put_document(document)
+        page.goto(site.put_page({"url": address, **(value or {})}, **options))
+        wait(page)
+        return page
+
+    return show
+
+
+@pytest.fixture
+def rough_page(browser: Browser) -> Iterator[Page]:
+    """Open a page whose failed requests are wanted: errors in its console are fine."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def scripts(browser: Browser) -> Iterator[Page]:
+    """Open a page with the surface's scripts and nothing else, for its pure functions."""
+    with harness.serve() as served:
+        page = browser.new_page()
+        page.goto(served.put_page(None))
+        page.wait_for_function("Boolean(window.studio)")
+        yield page
+        page.close()
+
+
+def wait(page: Page) -> None:
+    """Wait until all that is open is on the screen."""
+    page.wait_for_function("window.studio?.state().ready")
