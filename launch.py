@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parse(arguments)
     try:
         settings = _settings(flags)
-        _refuse_other_files(settings)
+        _check_files(settings)
         listener = _listen(settings)
     except ComaskError as error:
         print(f"launch.py: {error}", file=sys.stderr)
@@ -78,8 +78,11 @@ def _settings(flags: argparse.Namespace) -> Settings:
     )
 
 
-def _refuse_other_files(settings: Settings) -> None:
-    """See that a named checkpoint is one; the bundled ones are trusted until they are opened."""
+def _check_files(settings: Settings) -> None:
+    """See that the workspace can be written to and that a named checkpoint is one."""
+    from app.services.files import prepare_folder
+
+    prepare_folder(settings.workspace)
     if settings.checkpoint is not None:
         from comask.checkpoint import native  # brings torch, which an unnamed start waits with
 

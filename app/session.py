@@ -13,7 +13,9 @@ class Session:
 
     id           who the tab is; a run belongs to it
     source       which list is open
-    image        key of the image on the canvas
+    image        key of the image on the canvas, as far as the server knows
+    sent         key of the image that the canvas was last told to open
+    revision     how often the canvas was told so
     checkpoint   name of the chosen checkpoint, as the picker spells it
     run          id of the tab's run over the open list
     complaint    what went wrong with the last thing that was asked for, one sentence
@@ -22,6 +24,8 @@ class Session:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     source: Source = "samples"
     image: str | None = None
+    sent: str | None = None
+    revision: int = 0
     checkpoint: str | None = None
     run: str | None = None
     complaint: str = ""

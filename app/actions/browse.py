@@ -60,6 +60,13 @@ def uploaded(session: Session, services: Services, key: object) -> Session:
     return replace(switched(session, services, image.source), image=image.key)
 
 
+def led(before: Session, after: Session, shown: object) -> Session:
+    """Lead the canvas to the tab's image unless it shows that one with that checkpoint."""
+    if after.image == shown and after.checkpoint == before.checkpoint:
+        return after
+    return replace(after, sent=after.image, revision=after.revision + 1)
+
+
 def removed(session: Session, services: Services, key: object) -> Session:
     """Take an upload out of the workspace; its neighbour takes its place on the canvas."""
     image = services.images.find(key) if isinstance(key, str) else None

@@ -33,6 +33,8 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
             truth_categories=() if truth is None else truth.categories,
         )
     }
+    # the model may find an object without a single pixel; COCO files leave those out as well
+    content["instances"] = [one for one in content["instances"] if one["area"] > 0]
     if file is None:
         content["note"] = none_yet(services)
     elif prediction is None and (sentence := services.runner.complaint(file, image.key)):

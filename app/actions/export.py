@@ -1,9 +1,11 @@
 """COCO files of what the model found, read back before anybody gets them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from app.services import CheckpointFile, Services, StoredImage
 from comask.annotation import coco
@@ -50,29 +52,19 @@ def every(
 
 def to_dataset(found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float) -> Dataset:
     """Put predictions into a COCO dataset: instances above a class score, best first."""
+    from comask.evaluate.run import to_annotations  # brings torch
+
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
+    limit = np.float32(min_score)  # scores are float32, and so is the model's own comparison
     for number, (image, prediction) in enumerate(found, start=1):
         height, width = prediction.size
         images.append(ImageRecord(number, image.file_name, width, height))
-        for row in (prediction.class_scores > min_score).nonzero()[0]:
-            annotations.append(_annotation(prediction, int(row), len(annotations) + 1, number))
+        for one in to_annotations(prediction, number, 1):
+            if one.class_score is not None and np.float32(one.class_score) > limit:
+                annotations.append(replace(one, id=len(annotations) + 1))
     categories = found[0][1].categories if found else ()
     return Dataset(tuple(images), tuple(annotations), categories)
-
-
-def _annotation(
-    prediction: "Prediction", row: int, annotation_id: int, image_id: int
-) -> Annotation:
-    return coco.annotate(
-        annotation_id,
-        image_id,
-        prediction.categories[prediction.labels[row]].id,
-        prediction.masks[row],
-        score=prediction.scores[row],
-        class_score=prediction.class_scores[row],
-        mask_iou=prediction.mask_ious[row],
-    )
 
 
 def _exported(

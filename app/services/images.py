@@ -197,10 +197,12 @@ class ImageStore:
             self._truth = coco.read(truth)
         first = [record.file_name for record in self._truth.images] if self._truth else []
         order = {name: place for place, name in enumerate(first)}
-        found = [f for f in self._samples_folder.glob("[!.]*") if f.suffix.lower() in _SUFFIXES]
-        for file in sorted(found, key=lambda f: (order.get(f.name, len(order)), f.name)):
+        for name, file in sorted(
+            _image_files(self._samples_folder),
+            key=lambda found: (order.get(found[0], len(order)), found[0]),
+        ):
             key = key_of(file.read_bytes())
-            self._images[key] = StoredImage(key, file.name, "samples", file)
+            self._images[key] = StoredImage(key, name, "samples", file)
 
     def _list_uploads(self) -> None:
         found: list[tuple[float, StoredImage]] = []
@@ -253,6 +255,15 @@ def _encode(pixels: Pixels, suffix: str, flags: list[int], media_type: str) -> E
     done, content = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
     assert done, "an 8-bit colour image can always be encoded"
     return Encoded(content.tobytes(), media_type)
+
+
+def _image_files(folder: Path) -> list[tuple[str, Path]]:
+    """List the images below a folder and their names within it."""
+    return [
+        (file.relative_to(folder).as_posix(), file)
+        for file in folder.rglob("[!.]*")
+        if file.suffix.lower() in _SUFFIXES and file.is_file()
+    ]
 
 
 def _record_of(path: Path) -> Path:

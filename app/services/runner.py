@@ -50,6 +50,7 @@ Work = Callable[[CheckpointFile, str], float | None]  # seconds; None: nothing w
 class _Run:
     owner: str
     checkpoint: CheckpointFile
+    keys: frozenset[str]
     pending: dict[str, None]  # keys in order
     state: RunState
     seconds: list[float] = field(default_factory=list)
@@ -77,7 +78,9 @@ class Runner:
                     self._stop(run_id)
             state = RunState(len(pending) + done, done, stage="running" if pending else "finished")
             run_id = f"run-{next(self._numbers)}"
-            self._runs[run_id] = _Run(owner, checkpoint, dict.fromkeys(pending), state)
+            self._runs[run_id] = _Run(
+                owner, checkpoint, frozenset(pending), dict.fromkeys(pending), state
+            )
             while len(self._runs) > KEPT_RUNS:
                 oldest = next(iter(self._runs))
                 self._stop(oldest)
@@ -95,15 +98,12 @@ class Runner:
             return None if run is None else run.state
 
     def complaint(self, checkpoint: CheckpointFile, key: str) -> str:
-        """Say why an image has no result with a checkpoint, by the latest run that tried."""
+        """Say why an image has no result with a checkpoint, by the latest run that had it."""
         with self._changed:
             for run in reversed(self._runs.values()):
-                if run.checkpoint == checkpoint:
-                    if run.state.stage == "failed":
-                        return run.state.sentence
-                    for failure in run.state.failures:
-                        if failure.key == key:
-                            return failure.sentence
+                if run.checkpoint == checkpoint and key in run.keys:
+                    found = [f.sentence for f in run.state.failures if f.key == key]
+                    return (*found, run.state.sentence)[0]
         return ""
 
     def prefer(self, run_id: str | None, key: str) -> None:

@@ -91,13 +91,18 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
         action: Callable[..., Session],
         *inputs: Any,
         trigger_mode: str = "once",
+        again: bool = False,
     ) -> None:
-        """Run an action, with the image that is open, and show what became of it."""
+        """Run an action, with the image that is open, and show what became of it.
+
+        ``again`` has the canvas fetch its document anew even if it is the same one.
+        """
 
         def handle(held: Session, *given: Any) -> Changes:
-            *values, image = given
-            held = browse.picked(held, services, image)
-            return {session: (after := action(held, *values)), **render(view, after, services)}
+            *values, shown = given
+            held = browse.picked(held, services, shown)
+            after = browse.led(held, action(held, *values), None if again else shown)
+            return {session: after, **render(view, after, services)}
 
         listen(
             handle,
@@ -135,7 +140,7 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
         lambda s, path: run_unless_refused(checkpoints.uploaded(s, services, Path(path))),
         view.checkpoint_upload,
     )
-    on(view.run.click, run_over)
+    on(view.run.click, run_over, again=True)
     on(view.stop.click, lambda s: predict.stopped(s, services))
     on(view.remove.click, lambda s: browse.removed(s, services, s.image))
     view.timer.tick(
@@ -192,7 +197,8 @@ def canvas_value(session: Session, file: CheckpointFile | None, services: Servic
             row["export"] = browse.export_url(image.key, file)
         rows.append(row)
     return {
-        "url": None if session.image is None else browse.document_url(session.image, file),
+        "url": None if session.sent is None else browse.document_url(session.sent, file),
+        "revision": session.revision,
         "images": rows,
         "status": _status(progress),
         "busy": _busy(progress),
