@@ -14,6 +14,7 @@ from PIL import Image
 import comask
 from comask import cli
 from comask.annotation import coco, rle
+from comask.annotation.records import Rle
 from comask.checkpoint import native
 from comask.data import images
 from comask.predict import PredictionSettings, Predictor
@@ -83,7 +84,7 @@ def test_predict_writes_a_dataset_results_and_overlays(
     records = content["annotations"]
     assert [record["id"] for record in records] == list(range(1, len(records) + 1))
     for record in records:
-        mask = rle.decode(rle.Rle((30, 40), record["segmentation"]["counts"]))
+        mask = rle.decode(Rle((30, 40), record["segmentation"]["counts"]))
         rows, columns = np.nonzero(mask)
         assert record["area"] == mask.sum() > 0
         tight = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
@@ -140,14 +141,16 @@ def test_a_score_that_nothing_reaches_gives_an_empty_dataset(
 
 
 def test_earlier_overlays_are_not_taken_for_images(
-    comask_says: Say, checkpoint: Path, pictures: Path
+    comask_says: Say, checkpoint: Path, tmp_path: Path
 ) -> None:
+    folder = write_picture(tmp_path / "one/a.png").parent
     for _ in range(2):
         comask_says(
-            "predict", pictures, "--checkpoint", checkpoint, "--output", "o.json",
-            "--overlays", pictures / "drawn",
+            "predict", folder, "--checkpoint", checkpoint, "--output", "o.json",
+            "--overlays", folder / "drawn",
         )  # fmt: skip
-    assert len(coco.read("o.json").images) == 3
+    assert [image.file_name for image in coco.read("o.json").images] == ["a.png"]
+    assert (folder / "drawn/a.png.jpg").exists()
 
 
 def test_a_turned_photograph_is_turned(comask_says: Say, checkpoint: Path, tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def test_numbers_on_a_part_are_refused(
 
 def test_categories_match_by_name() -> None:
     own = [Category(1, "Traffic_light"), Category(2, "cell")]
-    theirs = [Category(10, "traffic light"), Category(1, "person")]
+    theirs = [Category(n, name) for n, name in ((10, "traffic light"), (1, "person"))]
+    theirs.append(Category(30, "traffic light"))  # the first of two of one name counts
     assert run.match_categories(own, theirs) == {1: 10}
     with pytest.raises(InputError, match="finds cell, and the annotation file knows no category"):
         run.match_categories(own[1:], [])
