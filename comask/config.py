@@ -18,6 +18,7 @@ AttentionKind = Literal["rca", "ca", "sca"]
 Reading = Literal["paper", "released"]
 OptimizerKind = Literal["sgd", "adamw"]
 ScheduleKind = Literal["steps", "cosine"]
+PasteKind = Literal["whole", "exact"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,12 +117,16 @@ class DetectionConfig:
     nms_iou: float = 0.3
     max_instances: int = 100
     iou_weight: float = 0.3  # ranking score = class score + iou_weight * predicted mask IoU
+    # "whole", the release's: a mask fills its box cut to whole image pixels; "exact": each pixel
+    # takes the mask where its own centre falls, which small objects need
+    paste: PasteKind = "whole"
 
     def __post_init__(self) -> None:
         _within("detection.min_score", self.min_score, 0.0, 1.0)
         _within("detection.nms_iou", self.nms_iou, 0.0, 1.0)
         _within("detection.max_instances", self.max_instances, 1, 100_000)
         _within("detection.iou_weight", self.iou_weight, 0.0, 10.0)
+        _one_of("detection.paste", self.paste, PasteKind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,7 @@ from comask.data import transforms
 from comask.errors import InputError
 from comask.model import postprocess
 from comask.model.comask import CoMask
+from comask.model.fold import folded
 from comask.structures import Detections, ImageBatch, Size
 
 Floats = NDArray[np.float32]
@@ -124,7 +125,8 @@ class Predictor:
         self.detection = settings.detection(model.config.detection)
         self.preprocessing = settings.preprocessing(info.preprocessing)
         self.info = info
-        self._model = model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        twin = folded(model)  # the given model stays as it is
+        self._model = twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._model.config = replace(model.config, detection=self.detection)
         self._bfloat16 = bfloat16
         self._lock = threading.Lock()
@@ -152,7 +154,7 @@ class Predictor:
         with self._lock, torch.inference_mode(), self._precision():
             found = self._model(ImageBatch.of([pixels]).to(self.device))[0]
         size = (image.shape[0], image.shape[1])
-        return to_prediction(found, scale, size, self.info.categories, self.detection.iou_weight)
+        return to_prediction(found, scale, size, self.info.categories, self.detection)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._bfloat16:
@@ -165,15 +167,15 @@ def to_prediction(
     scale: float,
     size: Size,
     categories: tuple[Category, ...],
-    iou_weight: float,
+    settings: DetectionConfig,
 ) -> Prediction:
     """Carry detections from network pixels to image pixels, best first."""
-    ranks = found.scores + iou_weight * found.mask_ious
+    ranks = found.scores + settings.iou_weight * found.mask_ious
     order = ranks.argsort(descending=True, stable=True)
     boxes = _floats(found.boxes[order])
     frames, logits = _floats(found.mask_boxes[order]), _floats(found.masks[order])
     crops = [
-        postprocess.paste(mask, frame, scale, size)
+        postprocess.draw(mask, frame, scale, size, settings.paste)
         for mask, frame in zip(logits, frames, strict=True)
     ]
     trace = found.trace

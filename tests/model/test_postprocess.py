@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from comask.model.postprocess import Crop, paste, to_image_pixels
+from comask.model.postprocess import Crop, draw, paste, paste_exactly, to_image_pixels
 from comask.structures import Size
 from tests import authors
 
@@ -79,3 +79,43 @@ def test_boxes_are_carried_over_with_inclusive_corners() -> None:
     assert to_image_pixels(given, 2.0).tolist() == [[1.0, 2.0, 6.0, 11.0]]
     assert given.tolist() == [[2.0, 4.0, 11.0, 21.0]]
     assert to_image_pixels(np.zeros((0, 4), dtype=np.float32), 2.0).shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("corners", "scale", "first", "end"),
+    [
+        ((2.5, 2.5, 6.5, 6.5), 1.0, 2, 6),  # half a network pixel to the upper left
+        ((4.5, 4.5, 8.5, 8.5), 2.0, 2, 4),
+        ((4.9, 4.9, 8.9, 8.9), 1.0, 4, 8),  # the centres 4.5 .. 7.5 lie in 4.4 .. 8.4
+        ((-3.5, -3.5, 3.5, 3.5), 1.0, 0, 3),  # cut at the border, not squeezed
+        ((8.5, 8.5, 30.5, 30.5), 1.0, 8, 10),
+    ],
+)
+def test_exact_masks_cover_the_centres_inside_their_frame(
+    corners: tuple[float, ...], scale: float, first: int, end: int
+) -> None:
+    wanted = np.zeros((10, 10), dtype=np.uint8)
+    wanted[first:end, first:end] = 1
+    crop = paste_exactly(FULL, box(*corners), scale, (10, 10))
+    np.testing.assert_array_equal(drawn(crop, (10, 10)), wanted)
+
+
+def test_an_exact_mask_that_is_cut_at_the_border_keeps_its_scale() -> None:
+    right_half = np.where(np.arange(28) < 14, -9.0, 9.0).astype(np.float32) * np.ones((28, 1))
+    crop = paste_exactly(right_half.astype(np.float32), box(-5.5, 0.5, 6.5, 4.5), 1.0, (4, 10))
+    wanted = np.zeros((4, 10), dtype=np.uint8)
+    wanted[:, 0:6] = 1  # the frame is -6 .. 6, its middle the image's left border
+    np.testing.assert_array_equal(drawn(crop, (4, 10)), wanted)
+
+
+@pytest.mark.parametrize(
+    "corners", [(20.0, 20.0, 30.0, 30.0), (-9.0, -9.0, -2.0, -2.0), (5.0, 5.0, 5.0, 9.0)]
+)
+def test_an_exact_mask_without_a_pixel_of_the_image_is_empty(corners: tuple[float, ...]) -> None:
+    assert not drawn(paste_exactly(FULL, box(*corners), 1.0, (10, 10)), (10, 10)).any()
+
+
+def test_a_checkpoint_chooses_how_its_masks_are_drawn() -> None:
+    place = box(2.5, 2.5, 6.5, 6.5), 1.0, (10, 10)
+    assert draw(FULL, *place, "whole").pixels.shape == paste(FULL, *place).pixels.shape
+    assert draw(FULL, *place, "exact").pixels.sum() == 16
