@@ -87,8 +87,15 @@ class Instance(TypedDict):
     rle: CocoRle
 
 
+class Pending(TypedDict):
+    """What is still to come: the surface shows ``text`` and fetches ``url``, which may wait."""
+
+    text: str
+    url: str
+
+
 class Document(TypedDict):
-    """All that the surface draws of one image."""
+    """All that the surface draws of one image; ``note`` says why something never will be."""
 
     schema: int
     revision: int
@@ -96,6 +103,8 @@ class Document(TypedDict):
     categories: list[DocumentCategory]
     layers: list[Layer]
     instances: list[Instance]
+    pending: NotRequired[Pending]
+    note: NotRequired[str]
 
 
 class StripImage(TypedDict):

@@ -44,17 +44,22 @@ def found(
     names: Sequence[str] = ("cell", "nucleus"),
 ) -> Found:
     """Make a prediction of masks with class scores; every predicted mask IoU is 0.5."""
-    codes = tuple(rle.encode(mask) for mask in masks)
+    return _scored([rle.encode(mask) for mask in masks], scores, labels or [0] * len(masks), names)
+
+
+def _scored(
+    codes: Sequence[Rle], scores: Sequence[float], labels: Sequence[int], names: Sequence[str]
+) -> Found:
     corners = [rle.bbox(code) for code in codes]
     boxes = [[x, y, x + width, y + height] for x, y, width, height in corners]
     class_scores = np.array(scores, np.float32)
     return Found(
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        labels=np.array(labels or [0] * len(codes), np.int64),
+        labels=np.array(labels, np.int64),
         class_scores=class_scores,
         mask_ious=np.full(len(codes), 0.5, np.float32),
         scores=class_scores + np.float32(0.15),
-        masks=codes,
+        masks=tuple(codes),
         categories=tuple(Category(at + 1, name) for at, name in enumerate(names)),
     )
 
@@ -83,27 +88,26 @@ def crowd(count: int, size: tuple[int, int], seed: int = 7) -> payload.Document:
     generator = np.random.default_rng(seed)
     height, width = size
     radius = max(3.0, 0.35 * np.sqrt(height * width / count))
-    masks = []
+    codes = []
     for _ in range(count):
         reach = radius * generator.uniform(0.5, 1.2)
         x, y = generator.uniform(0, width), generator.uniform(0, height)
-        masks.append(_blob(size, x, y, reach, generator))
+        codes.append(_blob(size, x, y, reach, generator))
     scores = sorted(generator.uniform(0.05, 1, count).round(3).tolist(), reverse=True)
     labels = generator.integers(0, 2, count).tolist()
-    return payload.document(image("crowd", size), prediction=found(masks, scores, labels))
+    found = _scored(codes, scores, labels, ("cell", "nucleus"))
+    return payload.document(image("crowd", size), prediction=found)
 
 
 def _blob(
     size: tuple[int, int], x: float, y: float, radius: float, generator: np.random.Generator
-) -> Mask:
+) -> Rle:
     """Draw a disc with a wavy edge, inside a window of its own so that large images stay cheap."""
-    mask = np.zeros(size, bool)
     top, left = max(0, int(y - 2 * radius)), max(0, int(x - 2 * radius))
-    window = mask[top : int(y + 2 * radius) + 1, left : int(x + 2 * radius) + 1]
-    rows, columns = np.ogrid[: window.shape[0], : window.shape[1]]
-    down, right = rows + top - y, columns + left - x
+    bottom, end = min(size[0], int(y + 2 * radius) + 1), min(size[1], int(x + 2 * radius) + 1)
+    rows, columns = np.ogrid[top:bottom, left:end]
+    down, right = rows - y, columns - x
     wave = 1 + 0.2 * np.sin(generator.integers(2, 6) * np.arctan2(down, right))
-    window |= down**2 + right**2 <= (radius * wave) ** 2
-    if not mask.any():
-        mask[min(size[0] - 1, int(y)), min(size[1] - 1, int(x))] = True
-    return mask
+    blob = down**2 + right**2 <= (radius * wave) ** 2
+    blob[int(y) - top, int(x) - left] = True
+    return rle.encode_crop(blob, left, top, size)

@@ -94,7 +94,7 @@ def serve(port: int = 0) -> Iterator[Site]:
 
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         site.address = f"http://127.0.0.1:{server.server_address[1]}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield site
         server.shutdown()
 

@@ -110,7 +110,7 @@ def test_truth_is_hatched_and_dashed(scripts: Page) -> None:
     square = documents.rectangle(SIZE, 0, 0, 32, 24)
     frame = {"scale": 1, "x": 0, "y": 0, "width": 32, "height": 24}
     hatched = paint(scripts, [one(square, RED, truth=True)], frame, FILL)[..., 3] > 0
-    assert hatched.mean() == pytest.approx(0.25, abs=0.02)
+    assert hatched.mean() == pytest.approx(0.375, abs=0.02)
     row = paint(scripts, [one(square, RED, truth=True)], frame, LINES)[0]
     assert {tuple(pixel) for pixel in row} == {(255, 255, 255, 255), (0, 0, 0, 150)}
 

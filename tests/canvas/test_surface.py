@@ -593,3 +593,51 @@ def test_letters_typed_into_a_field_are_no_commands(opened: Opener) -> None:
     assert json.dumps(state(page)["switches"]) == before
     page.get_by_test_id("classes-search").fill("12")
     assert page.get_by_test_id("class").locator("visible=true").count() == 1
+
+
+def test_a_document_fetched_again_keeps_the_view_the_photograph_and_the_pick(
+    opened: Opener, site: harness.Site
+) -> None:
+    page = opened(a_document())
+    click_at(page, "p3")
+    page.keyboard.press("+")
+    wait(page)
+    before = state(page)
+    pictures = site.asked.count("/api/images/a")
+    site.put_document(with_truth())
+    page.evaluate("give({url: '/api/documents/a', revision: 1})")
+    page.wait_for_function("studio.state().ready && studio.state().total === 5")
+    after = state(page)
+    assert [after[name] for name in ("zoom", "pan")] == [before[name] for name in ("zoom", "pan")]
+    assert after["selected"] == "p3"
+    assert site.asked.count("/api/images/a") == pictures
+    other = payload.document(
+        documents.image("a", SIZE), prediction=documents.found([OUTER] * 3, [1] * 3)
+    )
+    site.put_document(other)
+    page.evaluate("give({url: '/api/documents/a', revision: 2})")
+    page.wait_for_function("studio.state().ready && studio.state().total === 3")
+    assert state(page)["selected"] is None  # p3 is another instance now
+
+
+def test_what_is_still_to_come_is_fetched_when_it_is_there(page: Page, site: harness.Site) -> None:
+    early = payload.document(documents.image("a", SIZE))
+    early["pending"] = {"text": "Looking for instances", "url": "/api/later"}
+    held: list[Any] = []
+    page.route("**/api/later", lambda route: held.append(route))
+    page.goto(site.put_page({"url": site.put_document(early)}))
+    expect(page.get_by_test_id("busy")).to_contain_text("Looking for instances")
+    wait(page)  # the photograph is there already
+    assert (state(page)["pending"], state(page)["total"]) == (True, 0)
+    held[0].fulfill(json=a_document())
+    page.wait_for_function("!studio.state().pending")
+    expect(page.get_by_test_id("busy")).to_be_hidden()
+    assert state(page)["shown"] == ["p1", "p2", "p3"]
+
+
+def test_a_note_says_why_there_are_no_predictions(opened: Opener) -> None:
+    document = a_document()
+    document["note"] = "There is no checkpoint yet."
+    page = opened(document)
+    expect(page.get_by_test_id("instances-note")).to_have_text("There is no checkpoint yet.")
+    expect(page.get_by_test_id("instance-row")).to_have_count(3)

@@ -54,6 +54,8 @@
       image,
       categories: [...names].map(([id, name]) => ({ id, name })),
       layers: (json.layers ?? []).map(({ name }) => String(name)),
+      pending: json.pending?.url ? json.pending : null, // {text, url}: there will be more at url
+      note: json.note ?? "", // why there are no predictions
       instances,
       byId: new Map(instances.map((one) => [one.id, one])),
     };

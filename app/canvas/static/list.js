@@ -53,8 +53,11 @@
       this.box.setAttribute("aria-label", `${this.rows.length} instances`);
       const opened = this.store.document;
       const all = opened?.instances.length ?? 0;
-      this.note.textContent = all === 0 ? "The model found nothing in this image." : "Nothing passes the filters: lower the score or switch a class on.";
-      this.note.hidden = !opened || this.rows.length > 0;
+      const nothing = opened?.pending?.text ?? "The model found nothing in this image.";
+      const filtered = "Nothing passes the filters: lower the score or switch a class on.";
+      this.note.textContent = opened?.note || (all === 0 ? nothing : filtered);
+      this.note.hidden = !opened || (this.rows.length > 0 && !opened.note);
+      this.note.style.flex = this.rows.length > 0 ? "none" : "";
       this.draw();
       this.reveal(this.store.selected);
     }

@@ -6,6 +6,7 @@
   class Photo {
     constructor() {
       this.levels = []; // the image itself, then each half of the one before
+      this.url = null; // of the one that is shown
     }
 
     // resolves when the picture can be drawn; rejects with a LoadError
@@ -21,8 +22,9 @@
       return image;
     }
 
-    show(image) {
+    show(image, url = null) {
       this.levels = image ? [image] : [];
+      this.url = url;
     }
 
     // view: {scale, x, y} in device pixels; the image's size is the document's

@@ -162,7 +162,7 @@
   const dashes = ({ dash: [x, y], dpr }) => (column, row) =>
     positive(5 * (column - x) + 3 * (row - y), 40 * dpr) < 24 * dpr ? DASH : GAP;
   const hatch = ({ dash: [x, y], dpr }) => (column, row, colour) =>
-    positive(column - x + (row - y), 8 * dpr) < 2 * dpr ? colour : 0;
+    positive(column - x + (row - y), 8 * dpr) < 3 * dpr ? colour : 0;
 
   const whole = new Runs();
   const inner = [new Runs(), new Runs()];
@@ -176,7 +176,7 @@
 
   function fill(target, { mask, colour, truth }, frame, opacity) {
     const runs = project(mask.rows, frame, whole);
-    const alpha = Math.round(255 * opacity);
+    const alpha = Math.round(255 * Math.min(1, truth ? 1.5 * opacity : opacity)); // hatching is thin
     stroke(target, runs, null, pixel(colour, alpha), truth ? hatch(frame) : null);
     if (runs.used === 0 && mask.area) speck(target, mask, frame, pixel(colour, alpha));
   }

@@ -49,9 +49,15 @@
       const crowded = document.instances.length >= CROWDED;
       const switches = { ...this.switches };
       for (const name of THINNED) if (!this.touched.has(name)) switches[name] = !crowded;
-      const kept = this.document?.key === document.key && document.byId.has(this.selected);
-      const selected = kept ? this.selected : null;
+      const selected = this.stays(document) ? this.selected : null;
       this.set({ document, switches, selected, hovered: null, loading: false, error: null });
+    }
+
+    // is what is picked still there, in the same image and with the same mask?
+    stays(document) {
+      const now = document.byId.get(this.selected);
+      const code = this.picked?.record.rle?.counts;
+      return this.document?.key === document.key && code !== undefined && now?.record.rle?.counts === code;
     }
 
     close() {

@@ -5,6 +5,7 @@
   const { dom, rle } = parts;
 
   const BUSY_AFTER = 150; // milliseconds until "loading" is worth a word
+  const PAUSE = 1000; // milliseconds between two questions whether the model has seen an image
 
   class Studio {
     // host: {props, watch, trigger} of gr.HTML
@@ -73,7 +74,7 @@
       if (!progress) return;
       this.said = { ...this.said, ...progress };
       this.showStatus(this.said.status);
-      this.showBusy(this.said.busy ?? null);
+      this.showBusy(this.busy);
       this.showWhatIsOpen();
     }
 
@@ -98,18 +99,43 @@
         opened = await parts.document.load(url, request.signal);
         if (this.request !== request) return undefined;
         this.store.open(opened);
-        const image = await this.viewer.photo.open(opened.image.url);
-        if (this.request === request) this.viewer.showPhoto(image);
+        const { url: address } = opened.image;
+        if (this.viewer.photo.url !== address) {
+          const image = await this.viewer.photo.open(address);
+          if (this.request === request) this.viewer.showPhoto(image, address);
+        }
       } catch (error) {
         if (this.request !== request || error.name === "AbortError") return undefined;
         if (!opened) this.store.close(); // what was open before is not what was asked for
         this.fail(error, url);
       } finally {
         clearTimeout(late);
-        if (this.request === request) this.showBusy(this.said.busy ?? null);
+        if (this.request === request) this.showBusy(this.busy);
         if (this.request === request) this.store.set({ loading: false });
       }
-      return undefined;
+      return this.openLater(request);
+    }
+
+    // what is missing until the model has seen the image is fetched when it has
+    async openLater(request) {
+      const waits = () => this.request === request && !this.store.error && this.store.document?.pending;
+      for (let rounds = 0; waits(); rounds++) {
+        this.showBusy(this.busy);
+        if (rounds > 0) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+        try {
+          const opened = await parts.document.load(this.store.document.pending.url, request.signal);
+          if (this.request === request) this.store.open(opened);
+        } catch (error) {
+          if (this.request === request && error.name !== "AbortError") this.fail(error, this.url);
+          return;
+        } finally {
+          if (this.request === request) this.showBusy(this.busy);
+        }
+      }
+    }
+
+    get busy() {
+      return this.said?.busy ?? this.store.document?.pending ?? null;
     }
 
     fail(error, url) {
@@ -218,6 +244,7 @@
         url: this.url,
         ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
         loading: store.loading,
+        pending: Boolean(store.document?.pending),
         error: store.error?.text ?? null,
         threshold: store.threshold,
         opacity: store.opacity,

@@ -53,8 +53,8 @@
       this.redraw("photo", "masks", "marks");
     }
 
-    showPhoto(image) {
-      this.photo.show(image);
+    showPhoto(image, url) {
+      this.photo.show(image, url);
       this.redraw("photo");
     }
 
