@@ -69,9 +69,7 @@ class MaskHead(nn.Module):
         """Draw each region's mask of its own label only: (N, C, 7, 7) -> (N, 28, 28) logits."""
         drawn = F.relu(self.norm1(self.enlarge1(trunk)))
         drawn = F.relu(self.norm2(self.enlarge2(drawn)))  # (N, C, 28, 28)
-        logits: Tensor = self.mask(drawn).float()
-        picked = (labels + 1)[:, None, None, None].expand(-1, 1, MASK, MASK)
-        return logits.gather(1, picked)[:, 0]
+        return own_channel(self.mask, drawn, labels + 1)
 
     def _initialise(self) -> None:
         for part in self.modules():
@@ -83,6 +81,19 @@ class MaskHead(nn.Module):
         for layer in (self.judge1, self.judge2):
             nn.init.kaiming_uniform_(layer.weight, a=1)
         nn.init.normal_(self.mask_iou.weight, std=0.01)
+
+
+def own_channel(conv: nn.Conv2d, features: Tensor, channels: Tensor) -> Tensor:
+    """Compute one output channel a region of a 3x3 convolution: (N, C, H, W), (N,) -> (N, H, W).
+
+    Each pixel is multiplied with the nine taps of its region's kernel, then every output pixel
+    sums the products around it. The other classes' channels are never computed.
+    """
+    kernels = conv.weight[channels].flip(2, 3)  # (N, C, 3, 3): a pixel gives where others take
+    products = kernels.flatten(2).mT @ features.flatten(2)  # (N, 9, H * W)
+    size = (features.shape[2], features.shape[3])
+    summed = F.fold(products.float(), size, 3, padding=1)[:, 0]
+    return summed + conv.bias[channels][:, None, None]  # type: ignore[index]
 
 
 def _unit(inputs: int, outputs: int, stride: int, *, bias: bool) -> nn.Sequential:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from comask.config import MaskHeadConfig, ModelConfig, r50
-from comask.model.mask_head import MaskHead
+from comask.model.mask_head import MaskHead, own_channel
 from tests import authors
 from tests.models import noise, small_config
 
@@ -64,6 +64,20 @@ def test_a_label_owns_the_channel_after_its_number() -> None:
     output = head(regions, torch.tensor([2, 0]))
     assert output.masks[:, 0, 0].tolist() == [30.0, 10.0]
     assert_close(output.mask_ious, torch.tensor([0.3, 0.1]))
+
+
+@pytest.mark.parametrize("channels", [[2, 0, 2, 1], []], ids=["four regions", "none"])
+def test_the_own_channel_is_that_of_the_whole_convolution(channels: list[int]) -> None:
+    torch.manual_seed(0)
+    conv, own = torch.nn.Conv2d(8, 3, 3, padding=1), torch.tensor(channels, dtype=torch.long)
+    features = noise(len(own), 8, 5, 7).requires_grad_()
+    whole = conv(features)[torch.arange(len(own)), own]
+    found = own_channel(conv, features, own)
+    assert_close(found, whole)
+    learnt = [features, conv.weight, conv.bias]
+    pull = noise(*whole.shape, seed=1)
+    wanted = torch.autograd.grad(whole, learnt, pull)
+    assert_close(torch.autograd.grad(found, learnt, pull), wanted)
 
 
 def test_the_mask_learns_nothing_from_its_predicted_iou() -> None:
