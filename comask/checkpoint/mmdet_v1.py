@@ -7,6 +7,7 @@ claimed by exactly one rule and every weight of ours is filled, or the file is r
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -107,9 +108,9 @@ def convert(
             preprocessing=PreprocessingConfig(),
             training=_record(path, meta),
         )
+        model = state.blank(config)
     except (ConfigError, CheckpointError) as error:
         raise CheckpointError(f"{path}: {error}") from error
-    model = state.blank(config)
     return state.filled(model, _renamed(weights, model, path), path), info
 
 
@@ -279,15 +280,15 @@ def _unpickled(path: Path) -> object:
     try:
         # files of PyTorch before 1.6 are no archives and can't be mapped
         mapped = start == b"PK\x03\x04"
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old storages and sparse tensors
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged pickle can fail in any way
         raise CheckpointError(f"{path} {_what_is_wrong(error)}") from error
 
 
 def _what_is_wrong(error: Exception) -> str:
-    code = re.search(r"GLOBAL ([\w.]+)", str(error))
+    code = re.search(r"GLOBAL (\w[\w.]*\w)", str(error))
     if code:
         return f"holds code ({code[1]}), not weights alone; nothing of it was executed"
-    if "weights_only" in str(error).lower() or "Weights only" in str(error):
-        return "holds more than weights; nothing of it was executed"
     return "is damaged or no PyTorch file"

@@ -87,11 +87,15 @@ def load(path: str | Path) -> tuple[CoMask, CheckpointInfo]:
     path = Path(path)
     info = read_info(path)
     try:
+        model = state.blank(info.config)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    try:
         with safe_open(path, framework="pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path} is a damaged checkpoint: {_reason(error)}") from error
-    return state.filled(state.blank(info.config), weights, path), info
+    return state.filled(model, weights, path), info
 
 
 def read_info(path: str | Path) -> CheckpointInfo:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from comask.config import ModelConfig
-from comask.errors import CheckpointError
+from comask.errors import CheckpointError, ConfigError
 from comask.model.comask import CoMask
 
 State = Mapping[str, Tensor]
@@ -15,8 +15,11 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 def blank(config: ModelConfig) -> CoMask:
     """Build a model whose weights are still nowhere: no memory, no random numbers."""
-    with torch.device("meta"):
-        return CoMask(config)
+    try:
+        with torch.device("meta"):
+            return CoMask(config)
+    except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
+        raise ConfigError("config asks for a model larger than any machine holds") from error
 
 
 def shapes_of(model: CoMask) -> dict[str, tuple[int, ...]]:
@@ -70,6 +73,8 @@ def is_finite(tensor: Tensor) -> bool:
 
 
 def _read(key: str, tensor: Tensor, wanted: torch.dtype, source: object) -> Tensor:
+    if tensor.layout != torch.strided:
+        raise CheckpointError(f"{source}: {key} is stored sparsely, which no checkpoint is")
     accepted = {wanted, torch.float16} if wanted == torch.float32 else {wanted}
     if tensor.dtype not in accepted:
         raise CheckpointError(
