@@ -1,6 +1,7 @@
 """A COCO folder as training data: one draw in, one view of an image with its truth out."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from comask.annotation.records import Annotation, Category, ImageRecord
 from comask.config import AugmentConfig, PreprocessingConfig
 from comask.data import images, transforms
 from comask.data.transforms import Truth
+from comask.errors import InputError
 from comask.structures import Size, Target
 
 MIN_IMAGE_SIDE = 32  # image pixels; smaller images are not trained on (spec section 1)
@@ -35,7 +37,10 @@ class Example:
 
 
 class CocoDataset:
-    """The images of a COCO file that can be learnt from, decoded when they are drawn."""
+    """The images of a COCO file that can be learnt from, decoded when they are drawn.
+
+    Raises InputError where one of them is not in the folder, before an hour has gone by.
+    """
 
     def __init__(
         self, annotations: Path, folder: Path, view: PreprocessingConfig, augment: AugmentConfig
@@ -54,6 +59,7 @@ class CocoDataset:
             if min(record.width, record.height) >= MIN_IMAGE_SIDE
             and any(not one.iscrowd for one in self._truth[record.id])
         ]
+        require_images(folder, [record.file_name for record in self.images])
 
     def __len__(self) -> int:
         """Count the images that can be drawn."""
@@ -69,6 +75,12 @@ class CocoDataset:
         record = self.images[draw.row]
         rng = np.random.default_rng(draw.seed)
         pixels = images.load(self._folder / record.file_name).pixels
+        height, width = pixels.shape[:2]
+        if (height, width) != (record.height, record.width):
+            raise InputError(
+                f"{record.file_name} is {width} x {height} pixels when upright, and the "
+                f"annotation file says {record.width} x {record.height}"
+            )
         window = transforms.choose_window(pixels.shape[:2], self._view, self._augment, rng)
         truth = self._read_truth(record)
         shown, target = transforms.view(pixels, truth, window, self._augment, rng)
@@ -82,4 +94,14 @@ class CocoDataset:
             labels=np.array([self._labels[a.category_id] for a in found], dtype=np.int64),
             masks=np.stack([rle.decode(a.rle) for a in found]),
             crowd=np.array([a.iscrowd for a in found], dtype=np.bool_),
+        )
+
+
+def require_images(folder: Path, names: Sequence[str]) -> None:
+    """Raise InputError where images are missing: how many, and one of them."""
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(names)} images are not below {folder}, for example "
+            f"{missing[0]}"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from comask.data.coco_dataset import CocoDataset, Draw, Example
+from comask.errors import ComaskError
 from comask.structures import ImageBatch, Size, Target
 
 
@@ -35,16 +36,19 @@ class Share:
 def batches(
     dataset: CocoDataset, share: Share, passes: range, seed: int, workers: int = 0
 ) -> Iterator[Batch]:
-    """Yield one batch a forward pass of ``passes``, for this process."""
+    """Yield one batch a forward pass of ``passes``, for this process.
+
+    Raises what a worker process stumbled over as if it had happened here.
+    """
     draws = _Draws(dataset.sizes, share, passes, seed)
     loader: DataLoader[Example] = DataLoader(
-        dataset,  # type: ignore[arg-type]  # it is indexed by draws, not by whole numbers
+        _Shown(dataset),  # type: ignore[arg-type]  # it is indexed by draws, not by whole numbers
         batch_sampler=draws,
-        collate_fn=collate,
+        collate_fn=_collate,
         num_workers=workers,
         persistent_workers=workers > 0,
     )
-    return iter(loader)
+    return _raised(iter(loader))
 
 
 def collate(examples: Sequence[Example]) -> Batch:
@@ -54,6 +58,33 @@ def collate(examples: Sequence[Example]) -> Batch:
         [example.target for example in examples],
         [example.seed for example in examples],
     )
+
+
+class _Shown:
+    """A dataset whose refusals are values: a worker process would dress an exception up."""
+
+    def __init__(self, dataset: CocoDataset) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, draw: Draw) -> Example | ComaskError:
+        try:
+            return self._dataset[draw]
+        except ComaskError as error:
+            return error
+
+
+def _collate(shown: Sequence[Example | ComaskError]) -> Batch | ComaskError:
+    for one in shown:
+        if isinstance(one, ComaskError):
+            return one
+    return collate([one for one in shown if isinstance(one, Example)])
+
+
+def _raised(found: Iterator[Batch | ComaskError]) -> Iterator[Batch]:
+    for one in found:
+        if isinstance(one, ComaskError):
+            raise one
+        yield one
 
 
 class _Draws:

@@ -19,7 +19,7 @@ from comask.data.images import fit_size, resize
 from comask.structures import Size, Target
 
 Pixels = NDArray[np.uint8]
-MIN_SIDE = 2.0  # network pixels: what a crop leaves of an instance must be this wide and high
+MIN_SIDE = 2.0  # network pixels: what a crop leaves of an instance is kept if wider and higher
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ def choose_window(
     if not augment.crop or max(whole) <= augment.crop:
         return Window(0, 0, width, height, whole)
     view_h, view_w = min(whole[0], augment.crop), min(whole[1], augment.crop)
-    part_h, part_w = min(round(view_h / scale), height), min(round(view_w / scale), width)
+    part_h = min(max(round(view_h / scale), 1), height)
+    part_w = min(max(round(view_w / scale), 1), width)
     y, x = int(rng.integers(0, height - part_h + 1)), int(rng.integers(0, width - part_w + 1))
     return Window(x, y, part_w, part_h, (view_h, view_w))
 

@@ -2,11 +2,13 @@
 
 Every setting of the model, the preprocessing and the training has a dotted name, for example
 ``train.steps`` or ``model.neck.branches``: ``--set NAME=VALUE`` gives one, ``--settings FILE`` many
-(a JSON object of the same nesting). What is not given keeps the preset's value.
+(a JSON object of the same nesting). What is not given keeps the preset's value; ``--set`` goes over
+the file.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +20,8 @@ from comask.config import PRESETS, PreprocessingConfig, TrainConfig, from_dict, 
 from comask.errors import ConfigError, InputError
 from comask.predict import choose_device
 from comask.train.initial import initialise
-from comask.train.run import Folders, Pace, Recipe, train
+from comask.train.recipe import Folders, Pace, Recipe
+from comask.train.run import train
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +51,9 @@ def run(given: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit code."""
     if (given.val_annotations is None) != (given.val_images is None):
         raise InputError("--val-annotations and --val-images are given together or not at all")
-    for name in ("save_every", "judge_every"):
-        if getattr(given, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} must be 1 or more")
+    for name, least in (("save_every", 1), ("judge_every", 1), ("workers", 0)):
+        if getattr(given, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} must be {least} or more")
     recipe = read_recipe(given)
     folders = Folders(
         annotations=given.annotations,
@@ -61,13 +64,14 @@ def run(given: argparse.Namespace) -> int:
     )
     pace = Pace(
         device=choose_device(given.device),
-        workers=max(given.workers, 0),
+        workers=given.workers,
         save_every=given.save_every,
         judge_every=given.judge_every,
         resume=given.resume,
     )
     best = train(recipe, folders, pace, lambda model: initialise(model, given.init))
-    sys.stdout.write(f"{best}\n")
+    if os.environ.get("RANK", "0") == "0":  # torchrun's other processes have nothing to say
+        sys.stdout.write(f"{best}\n")
     return 0
 
 
@@ -83,7 +87,13 @@ def read_recipe(given: argparse.Namespace) -> Recipe:
         _lay(values, _read_settings(given.settings), "settings")
     for text in given.set:
         _lay(values, _nested(text), "--set")
-    return from_dict(Recipe, values, at="settings")
+    recipe = from_dict(Recipe, values, at="settings")
+    if recipe.model.num_classes != len(categories):
+        raise ConfigError(
+            f"model.num_classes is what {given.annotations} has, {len(categories)}, "
+            f"not {recipe.model.num_classes}"
+        )
+    return recipe
 
 
 def _read_settings(path: Path) -> Mapping[str, Any]:

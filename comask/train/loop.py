@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import SGD, AdamW, Optimizer
 
@@ -33,13 +33,19 @@ class Training:
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.average = [w.detach().clone() for w in self.weights] if config.average else []
         self.optimizer = _optimizer(self.weights, config)
-        self._lesson: nn.Module = TrainingStep(model, config.reading)
-        if torch.distributed.is_initialized():
-            # a level that no region falls on has no gradient in that pass
-            self._lesson = DistributedDataParallel(self._lesson, find_unused_parameters=True)
+        self._lesson: nn.Module = TrainingStep(model, config.reading, mean_over_processes)
+        if distributed.is_initialized():
+            # a level that no region falls on has no gradient in that pass; buffers never change
+            self._lesson = DistributedDataParallel(
+                self._lesson, find_unused_parameters=True, broadcast_buffers=False
+            )
 
     def advance(self, batches: Iterator[Batch]) -> dict[str, float]:
-        """Take one step over ``accumulate`` batches; returns the losses, unweighted, and sum."""
+        """Take one step over ``accumulate`` batches; returns the losses, unweighted, and sum.
+
+        Each pass divides by its own counts, and the step takes the mean of its passes. That is not
+        quite one pass over all the images: a region counts for more in a pass that has fewer.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
         self.optimizer.zero_grad(set_to_none=True)
@@ -49,8 +55,7 @@ class Training:
                 losses = self._backward(next(batches))
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / self.config.accumulate
-        if self.config.max_norm:
-            nn.utils.clip_grad_norm_(self.weights, self.config.max_norm)
+        self._shorten()
         self.optimizer.step()
         self._follow()
         self.step += 1
@@ -63,11 +68,20 @@ class Training:
             losses: dict[str, Tensor] = self._lesson(images, targets, batch.seeds)
         factors = asdict(self.config.losses)
         total = torch.stack([factors[name] * loss for name, loss in losses.items()]).sum()
-        values = {name: loss.item() for name, loss in losses.items()} | {"total": total.item()}
+        found = mean_over_processes(torch.stack([*losses.values(), total]).detach())
+        values = dict(zip([*losses, "total"], found.tolist(), strict=True))
         if not math.isfinite(values["total"]):
             raise TrainingError(f"the loss is not finite at step {self.step}: {values}")
         (total / self.config.accumulate).backward()
         return values
+
+    def _shorten(self) -> None:
+        gradients = [w.grad for w in self.weights if w.grad is not None]
+        length = nn.utils.get_total_norm(gradients)
+        if not math.isfinite(length.item()):  # a finite loss is no warrant, in bfloat16 least
+            raise TrainingError(f"the gradient is not finite at step {self.step}")
+        if self.config.max_norm:
+            nn.utils.clip_grads_with_norm_(self.weights, self.config.max_norm, length)
 
     def _quiet(self, *, last: bool) -> AbstractContextManager[Any]:
         """Let processes exchange gradients in the last pass of a step only."""
@@ -102,6 +116,15 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         for kept, value in zip(self.average, state["average"], strict=True):
             kept.copy_(value)
+
+
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Take the mean over all processes that share a step; no gradient passes."""
+    if not distributed.is_initialized():
+        return value
+    shared = value.detach().clone()
+    distributed.all_reduce(shared)
+    return shared / distributed.get_world_size()
 
 
 class _Lent(AbstractContextManager[None]):
