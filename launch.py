@@ -1,6 +1,7 @@
 """Start CoMask Studio: ``python launch.py``; ``--help`` lists the flags."""
 
 import argparse
+import ipaddress
 import os
 import socket
 import sys
@@ -122,6 +123,8 @@ def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -
     app = build(Services(settings))
     address = _address(settings, listener)
     print(f"CoMask Studio is at {address} (Ctrl+C stops it)", flush=True)
+    if not _is_loopback(listener):
+        print("Other machines can reach it too: it has no accounts, so mind who can.", flush=True)
     if open_browser:
         threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
@@ -137,6 +140,10 @@ def _address(settings: Settings, listener: socket.socket) -> str:
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
     return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def _open_when_ready(address: str) -> None:

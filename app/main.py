@@ -61,5 +61,6 @@ def build(services: Services) -> FastAPI:
         max_file_size=services.settings.limits.checkpoint_bytes,
         theme=page.theme(),
         css_paths=page.css_paths(),
+        favicon_path=page.ICON,
     )
     return mounted

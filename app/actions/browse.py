@@ -53,11 +53,8 @@ def picked(session: Session, services: Services, key: object) -> Session:
 
 
 def uploaded(session: Session, services: Services, key: object) -> Session:
-    """Open the list that took an upload in, and the image itself if its key is given."""
-    image = services.images.find(key) if isinstance(key, str) else None
-    if image is None:
-        return switched(session, services, "uploads")
-    return replace(switched(session, services, image.source), image=image.key)
+    """Open the uploads, on the image that came first if its key is given."""
+    return picked(switched(session, services, "uploads"), services, key)
 
 
 def led(before: Session, after: Session, shown: object) -> Session:

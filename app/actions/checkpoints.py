@@ -13,7 +13,7 @@ def none_yet(services: Services) -> str:
     folder = services.settings.workspace / "checkpoints"
     return (
         f"There is no checkpoint yet. Add a .safetensors file with the button beside the list, or "
-        f"put one into {folder} and reload the page; comask train makes one."
+        f"put one into {folder} and reload the page. The command comask train makes one."
     )
 
 

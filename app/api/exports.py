@@ -3,13 +3,15 @@
 from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from app.actions import export
 from app.api.answers import find_checkpoint, find_image, json_answer, read_number, refuse
+from app.api.waiting import PATIENCE, wait_for_model
 from app.services import CheckpointFile, Services
 from comask.errors import InputError
 
-NOT_YET = "The model has not seen this image yet; wait for the run or start it."
+NOT_YET = "The model has not come to this image yet; try again when the run is further."
 
 
 def router(services: Services) -> APIRouter:
@@ -39,14 +41,16 @@ def router(services: Services) -> APIRouter:
             refuse(409, str(error))
 
     @routes.get("/{key}.json")
-    def one(
+    async def one(
         request: Request, key: str, min_score: str | None = None, checkpoint: str | None = None
     ) -> Response:
         score = read_number(min_score, "min_score", 0, 1, services.settings.min_score)
         image = find_image(services, key)
-        exported = export.one(services, _chosen(services, checkpoint), image, score)
+        file = await run_in_threadpool(_chosen, services, checkpoint)
+        await wait_for_model(services, file, image, PATIENCE)
+        exported = await run_in_threadpool(export.one, services, file, image, score)
         if exported is None:
-            refuse(409, NOT_YET)
+            refuse(409, services.runner.complaint(file, key) or NOT_YET)
         return _download(request, exported)
 
     return routes

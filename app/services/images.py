@@ -1,7 +1,7 @@
 """The images that can be opened: the samples, and what people uploaded into the workspace.
 
-A key is the start of the SHA-256 of a file's content: it says nothing of paths or names, nobody
-guesses it, and the same picture is stored once. Paths are only ever made from keys that are
+A key is the start of a SHA-256 of a file's content: it says nothing of paths or names, nobody
+guesses it, and the same picture is uploaded once. Paths are only ever made from keys that are
 known, never from what a browser sent.
 """
 
@@ -73,6 +73,7 @@ class ImageStore:
         self._samples_folder = samples
         self._limits = limits
         self._lock = threading.Lock()
+        self._decoding = threading.Lock()  # one at a time: a large image takes 0.5 GB for a moment
         self._images: dict[str, StoredImage] = {}
         self._pixels: Recent[str, Pixels] = Recent(limits.decoded_bytes)
         self._pictures: Recent[str, Encoded] = Recent(limits.decoded_bytes)
@@ -102,11 +103,12 @@ class ImageStore:
         if len(content) > self._limits.image_bytes:
             most = self._limits.image_bytes // 1_000_000
             raise InputError(f"{name} is larger than {most} MB; make it smaller or cut it up.")
-        key = key_of(content)
+        key = key_of(content, "uploads")
         known = self.find(key)
         if known is not None:
             return Added(known, is_new=False)
-        pixels = images.load(content, name=name).pixels
+        with self._decoding:
+            pixels = images.load(content, name=name).pixels
         image = self._store(key, content, name)
         self._remember_pixels(key, pixels)
         return Added(image, is_new=True)
@@ -131,7 +133,9 @@ class ImageStore:
         from comask.data import images  # brings torch
 
         content = image.path.read_bytes()
-        return self._remember_pixels(image.key, images.load(content, name=image.file_name).pixels)
+        with self._decoding:
+            pixels = images.load(content, name=image.file_name).pixels
+        return self._remember_pixels(image.key, pixels)
 
     def size(self, image: StoredImage) -> tuple[int, int]:
         """Say how high and wide the upright image is."""
@@ -201,7 +205,7 @@ class ImageStore:
             _image_files(self._samples_folder),
             key=lambda found: (order.get(found[0], len(order)), found[0]),
         ):
-            key = key_of(file.read_bytes())
+            key = key_of(file.read_bytes(), "samples")
             self._images[key] = StoredImage(key, name, "samples", file)
 
     def _list_uploads(self) -> None:
@@ -215,9 +219,9 @@ class ImageStore:
             self._images.setdefault(image.key, image)
 
 
-def key_of(content: bytes) -> str:
-    """Name a file by its content."""
-    return hashlib.sha256(content).hexdigest()[:KEY_LENGTH]
+def key_of(content: bytes, source: Source) -> str:
+    """Name a file by its content; a sample that is uploaded too is another image."""
+    return hashlib.sha256(source.encode() + b"\n" + content).hexdigest()[:KEY_LENGTH]
 
 
 def clean_name(file_name: str) -> str:

@@ -27,12 +27,14 @@ class FilesValue(TypedDict):
 
     export       address of the whole list's COCO file, "" while there is none
     images       how many are in the list
+    samples      how many samples there are
     image_bytes  the largest file that is taken
     first        comes back with the key of the first image that was taken
     """
 
     export: str
     images: int
+    samples: int
     image_bytes: int
     first: str | None
 
@@ -48,6 +50,7 @@ class BrowseView(NamedTuple):
     remove: gr.Button
     checkpoint: gr.Dropdown
     checkpoint_upload: gr.UploadButton
+    hint: gr.HTML
     complaint: gr.HTML
     timer: gr.Timer
 
@@ -70,6 +73,7 @@ def build() -> BrowseView:
             checkpoint_upload = gr.UploadButton(
                 "Add", scale=0, min_width=0, size="sm", elem_id="checkpoint_upload"
             )
+        hint = sentence("hint")
         complaint = sentence("complaint")
         with gr.Row(elem_id="run_row"):
             run = gr.Button("Run", visible=False, min_width=0, size="sm", elem_id="run")
@@ -79,7 +83,17 @@ def build() -> BrowseView:
             )
     timer = gr.Timer(TICK, active=False)
     return BrowseView(
-        canvas, source, files, run, stop, remove, checkpoint, checkpoint_upload, complaint, timer
+        canvas=canvas,
+        source=source,
+        files=files,
+        run=run,
+        stop=stop,
+        remove=remove,
+        checkpoint=checkpoint,
+        checkpoint_upload=checkpoint_upload,
+        hint=hint,
+        complaint=complaint,
+        timer=timer,
     )
 
 
@@ -211,6 +225,7 @@ def files_value(session: Session, file: CheckpointFile | None, services: Service
     return {
         "export": "" if file is None else browse.list_export_url(session, file),
         "images": len(browse.list_open(session, services)),
+        "samples": len(services.images.listed("samples")),
         "image_bytes": services.settings.limits.image_bytes,
         "first": None,
     }
@@ -220,11 +235,9 @@ def _run_controls(
     view: BrowseView, session: Session, file: CheckpointFile | None, services: Services
 ) -> Changes:
     progress = predict.progress(session, services)
-    complaint = session.complaint or predict.failure(session, services)
-    if file is None and not complaint:
-        complaint = checkpoints.none_yet(services)
     return {
-        view.complaint: complaint,
+        view.hint: checkpoints.none_yet(services) if file is None else "",
+        view.complaint: session.complaint or predict.failure(session, services),
         view.run: gr.Button(visible=progress.can_run),
         view.stop: gr.Button(visible=progress.running),
         view.timer: gr.Timer(active=progress.running),

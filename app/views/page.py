@@ -10,6 +10,7 @@ from app.views import browse
 from app.views.parts import STATIC, from_file
 
 CSS = (STATIC / "page.css",)
+ICON = str(STATIC / "icon.svg")
 CACHE_SECONDS = (3_600, 3_600)  # how often Gradio's own uploads are looked through, and their age
 
 

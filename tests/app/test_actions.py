@@ -73,12 +73,14 @@ def test_an_upload_opens_its_list_and_itself(tmp_path: Path) -> None:
     assert later.image == keys[0]
 
 
-def test_uploading_a_sample_opens_the_sample(tmp_path: Path) -> None:
+def test_an_uploaded_sample_is_an_upload_of_its_own(tmp_path: Path) -> None:
     services = studio(tmp_path)
-    (taken,) = uploads.take(services, [("mine.png", blobs(seed=2))])
+    sample = services.images.listed("samples")[2]
+    (taken,) = uploads.take(services, [("mine.png", sample.path.read_bytes())])
     assert isinstance(taken, uploads.Accepted)
     after = browse.uploaded(browse.opened(Session(), services), services, taken.key)
-    assert (after.source, after.image, taken.file_name) == ("samples", taken.key, "sample-2.png")
+    assert (after.source, after.image) == ("uploads", taken.key)
+    assert (taken.key != sample.key, taken.file_name) == (True, "mine.png")
 
 
 def test_a_removed_upload_gives_its_place_to_the_next(tmp_path: Path) -> None:

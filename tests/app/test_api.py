@@ -172,12 +172,25 @@ def test_a_score_that_is_none_is_one_sentence(client: Client, score: str) -> Non
         assert answer.json() == {"detail": "min_score must be a number from 0 to 1."}
 
 
-def test_what_the_model_has_not_seen_is_not_exported(client: Client) -> None:
+def test_one_image_is_exported_as_soon_as_the_model_has_seen_it(client: Client) -> None:
     opened, services = client
-    for name in (f"{key_of_first(services)}.json", "all.json"):
-        answer = opened.get(f"/api/exports/{name}")
-        assert answer.status_code == 409
-        assert isinstance(answer.json()["detail"], str)
+    answer = opened.get(f"/api/exports/{key_of_first(services)}.json?min_score=0.1")
+    assert answer.status_code == 200
+    assert len(answer.json()["annotations"]) > 2
+
+
+def test_what_the_model_fails_on_is_not_exported(client: Client) -> None:
+    opened, services = client
+    bad = services.images.add(encode(np.full((9, 9, 3), 13, np.uint8)), "bad.png").image
+    answer = opened.get(f"/api/exports/{bad.key}.json")
+    assert answer.status_code == 409
+    assert "out of memory" in answer.json()["detail"]
+
+
+def test_a_list_is_not_exported_in_part(client: Client) -> None:
+    answer = client[0].get("/api/exports/all.json")
+    assert answer.status_code == 409
+    assert answer.json()["detail"].startswith("3 of 3 images have no result yet")
 
 
 def test_one_list_is_exported_at_a_time(client: Client) -> None:

@@ -16,7 +16,8 @@ let taken = false;
 let told = 0;
 
 function show() {
-  const { export: address, images } = props.value ?? {};
+  const { export: address, images, samples } = props.value ?? {};
+  element.closest("#canvas")?.toggleAttribute("data-no-samples", samples === 0);
   find("download-all").hidden = !address || !(images > 1);
   find("upload-progress").hidden = !sending;
   find("upload-bar").hidden = !sending;

@@ -1,0 +1,103 @@
+"""The Studio over the library's own model, its weights drawn at random."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from app import api
+from app.actions import browse, checkpoints
+from app.services import Services
+from app.session import Session
+from app.settings import Settings
+from comask.annotation.records import Category
+from comask.checkpoint import native
+from comask.checkpoint.native import CheckpointInfo
+from comask.cli import main as comask
+from comask.config import PreprocessingConfig
+from tests.app.standins import blobs
+from tests.models import small_config, small_model
+
+CATEGORIES = (Category(3, "cell"), Category(17, "cat"), Category(90, "coin"))
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    folder = tmp_path_factory.mktemp("real")
+    for name in ("checkpoints", "samples"):
+        (folder / "assets" / name).mkdir(parents=True)
+    preprocessing = PreprocessingConfig(short_side=96, long_side=128)
+    info = CheckpointInfo(small_config(), CATEGORIES, preprocessing)
+    native.save(folder / "assets/checkpoints/small.safetensors", small_model(), info)
+    (folder / "assets/samples/a.png").write_bytes(blobs(seed=3))
+    built = Services(
+        Settings(workspace=folder / "workspace", assets=folder / "assets", device="cpu")
+    )
+    yield built
+    built.close()
+
+
+@pytest.fixture(scope="module")
+def client(services: Services) -> Iterator[TestClient]:
+    app = FastAPI()
+    app.include_router(api.router(services))
+    with TestClient(app) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("score", ["0.05", "0.3", "0.5", "0.9"])
+def test_a_download_equals_what_the_command_line_writes(
+    services: Services, client: TestClient, tmp_path: Path, score: str
+) -> None:
+    (image,) = services.images.listed("samples")
+    file = services.checkpoints.find(None)
+    assert file is not None
+    downloaded = client.get(f"/api/exports/{image.key}.json?min_score={score}").json()
+    words = ["predict", str(image.path), "--checkpoint", str(file.path), "--device", "cpu"]
+    output = tmp_path / "out.json"
+    assert comask([*words, "--output", str(output), "--min-score", score]) == 0
+    assert downloaded == json.loads(output.read_text())
+
+
+def test_the_model_found_something_to_compare(services: Services, client: TestClient) -> None:
+    (image,) = services.images.listed("samples")
+    counts = [
+        len(client.get(f"/api/exports/{image.key}.json?min_score={score}").json()["annotations"])
+        for score in (0.05, 0.5)
+    ]
+    assert counts[0] > counts[1] > 0
+
+
+def test_the_document_names_the_checkpoints_classes(services: Services, client: TestClient) -> None:
+    (image,) = services.images.listed("samples")
+    document = client.get(f"/api/documents/{image.key}").json()
+    assert document["categories"] == [{"id": c.id, "name": c.name} for c in CATEGORIES]
+    assert {one["category_id"] for one in document["instances"]} <= {3, 17, 90}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_checkpoint_cut_short_is_one_sentence(
+    services: Services, tmp_path: Path, share: float
+) -> None:
+    file = services.checkpoints.find(None)
+    assert file is not None
+    whole = file.path.read_bytes()
+    upload = tmp_path / "cut.safetensors"
+    upload.write_bytes(whole[: int(len(whole) * share)])
+    session = browse.opened(Session(), services)
+    after = checkpoints.uploaded(session, services, upload)
+    assert after.checkpoint == "small"
+    assert after.complaint.startswith("cut.safetensors ")
+    assert str(services.settings.workspace) not in after.complaint
+
+
+def test_another_files_pickle_is_refused(services: Services, tmp_path: Path) -> None:
+    import torch
+
+    upload = tmp_path / "model.safetensors"
+    torch.save({"a": torch.zeros(2)}, upload)
+    after = checkpoints.uploaded(browse.opened(Session(), services), services, upload)
+    assert "is a PyTorch file" in after.complaint

@@ -1,0 +1,421 @@
+"""The Studio as people meet it: in a browser, with a model that finds bright blobs."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import uvicorn
+from playwright.sync_api import Page, expect
+from pycocotools import mask as codec
+from pycocotools.coco import COCO
+
+from app.main import build
+from app.services import Services
+from comask.annotation.records import Rle
+from comask.predict import Prediction
+from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio
+
+pytestmark = pytest.mark.browser
+
+PATIENCE = 60_000  # milliseconds; a busy machine is slow, not wrong
+HOSTILE = "<img src=x onerror=document.title='run'> ${document.title='run'} {{value}}.png"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A Studio that is served, and what it is served from."""
+
+    address: str
+    services: Services
+    detector: BlobDetector
+
+
+@contextmanager
+def serve(services: Services) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(
+        uvicorn.Config(build(services), port=port, log_level="error", timeout_graceful_shutdown=1)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until = time.monotonic() + 60
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Serve a Studio that tests look at and leave as it was."""
+    detector = BlobDetector()
+    services = studio(tmp_path_factory.mktemp("studio"), detector)
+    with serve(services) as address:
+        yield Site(address, services, detector)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Serve a Studio for one test alone."""
+    detector = BlobDetector()
+    services = studio(tmp_path, detector)
+    with serve(services) as address:
+        yield Site(address, services, detector)
+
+
+def state(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate("window.studio.state()")
+    return found
+
+
+def until(page: Page, condition: str, *, total: bool = False) -> None:
+    """Wait until a condition on the state ``s`` holds and everything is drawn."""
+    page.wait_for_function(
+        f"(() => {{ const s = window.studio?.state(); return s && s.ready && ({condition}); }})()",
+        timeout=PATIENCE,
+    )
+
+
+def show(page: Page, site: Site) -> Prediction:
+    """Open the page and wait for the first sample's instances."""
+    page.goto(site.address)
+    until(page, "s.total > 0")
+    return prediction_of(site, state(page)["document"])
+
+
+def prediction_of(site: Site, key: str) -> Prediction:
+    file = site.services.checkpoints.find(None)
+    assert file is not None
+    found = site.services.prediction(file, key)
+    assert found is not None
+    return found
+
+
+def slide(page: Page, value: float) -> None:
+    page.get_by_test_id("threshold").evaluate(
+        "(slider, value) => { slider.value = value;"
+        " slider.dispatchEvent(new Event('input', {bubbles: true})); }",
+        value,
+    )
+    until(page, f"Math.abs(s.threshold - {value}) < 1e-9")
+
+
+def above(prediction: Prediction, score: float) -> list[str]:
+    scores = prediction.class_scores
+    return [f"p{row + 1}" for row in range(len(prediction)) if scores[row] > np.float32(score)]
+
+
+def requests_during(page: Page, act: Callable[[], None]) -> list[str]:
+    seen: list[str] = []
+
+    def note(request: Any) -> None:
+        seen.append(request.url)
+
+    page.on("request", note)
+    act()
+    page.wait_for_timeout(300)
+    page.remove_listener("request", note)
+    return seen
+
+
+def test_it_opens_on_the_samples_with_their_instances(page: Page, shared_site: Site) -> None:
+    prediction = show(page, shared_site)
+    opened = state(page)
+    assert opened["document"] == shared_site.services.images.listed("samples")[0].key
+    assert opened["total"] == len(prediction) > 2
+    assert opened["shown"] == above(prediction, opened["threshold"])
+    expect(page.get_by_test_id("image")).to_have_count(3)
+    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    for word in ("first", "CPU"):
+        expect(page.get_by_test_id("status-text")).to_contain_text(word)
+
+
+def test_the_slider_shows_what_a_run_at_that_score_gives_and_asks_nobody(
+    page: Page, shared_site: Site
+) -> None:
+    prediction = show(page, shared_site)
+    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    shown: list[list[str]] = []
+
+    def move() -> None:
+        for hundredths in (5, 20, 30, 45, 60, 75, 90, 100):
+            slide(page, hundredths / 100)
+            shown.append(state(page)["shown"])
+
+    assert requests_during(page, move) == []
+    expected = [above(prediction, h / 100) for h in (5, 20, 30, 45, 60, 75, 90, 100)]
+    assert shown == expected
+    assert len({len(found) for found in shown}) > 3
+
+
+def test_a_click_picks_the_instance_in_the_list_too(page: Page, shared_site: Site) -> None:
+    show(page, shared_site)
+    slide(page, 0.05)
+    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    wanted = state(page)["shown"][-1]
+    point = page.evaluate("id => window.studio.point(id)", wanted)
+
+    def click() -> None:
+        page.mouse.click(point["x"], point["y"])
+
+    assert requests_during(page, click) == []
+    until(page, f"s.selected === '{wanted}'")
+    expect(page.locator("[data-testid=instances] [aria-selected=true]")).to_have_count(1)
+
+
+@pytest.mark.parametrize("score", [0.05, 0.5])
+def test_the_downloaded_file_holds_every_mask_that_is_drawn(
+    page: Page, shared_site: Site, tmp_path: Path, score: float
+) -> None:
+    show(page, shared_site)
+    slide(page, score)
+    with page.expect_download() as waiting:
+        page.get_by_test_id("download").click()
+    saved = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(saved)
+    assert saved.name == "sample-0.json"
+    truth = COCO(str(saved))
+    annotations = truth.loadAnns(truth.getAnnIds())
+    shown = state(page)["shown"]
+    assert len(annotations) == len(shown) > 0
+    for annotation, drawn in zip(annotations, shown, strict=True):
+        mask = page.evaluate("id => window.studio.mask(id)", drawn)
+        inside = codec.decode({"size": mask["size"], "counts": mask["counts"]})
+        np.testing.assert_array_equal(truth.annToMask(annotation), inside)
+        assert annotation["area"] == mask["area"] == inside.sum()
+        assert annotation["bbox"] == mask["bbox"]
+    assert [c["name"] for c in truth.loadCats(truth.getCatIds())] == ["blob", "speck"]
+
+
+def upload(page: Page, files: list[tuple[str, bytes]]) -> None:
+    page.get_by_test_id("upload-input").set_input_files(
+        [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]
+    )
+
+
+def test_uploads_appear_with_their_instances_and_bad_ones_with_a_sentence(
+    page: Page, site: Site
+) -> None:
+    show(page, site)
+    upload(
+        page,
+        [
+            ("a.png", blobs(seed=11)),
+            ("bad.png", b"hello\n"),
+            ("b.png", blobs(seed=12)),
+            ("c.png", b""),
+        ],
+    )
+    first = site.services
+    until(page, "s.total > 0 && document.querySelectorAll('[data-testid=image]').length === 2")
+    images = first.images.listed("uploads")
+    assert [image.file_name for image in images] == ["a.png", "b.png"]
+    until(page, f"s.document === '{images[0].key}' && s.total > 0")
+    assert state(page)["total"] == len(prediction_of(site, images[0].key))
+    expect(page.locator("#source")).to_contain_text("Uploads (2)")
+    refused = page.get_by_test_id("refused")
+    expect(refused).to_contain_text("2 files were not taken")
+    expect(refused).to_contain_text("bad.png is text, not an image")
+    expect(refused).to_contain_text("c.png is empty (0 bytes)")
+    expect(page.get_by_test_id("status-text")).to_contain_text("2 images done", timeout=PATIENCE)
+    page.get_by_test_id("refused-close").click()
+    expect(refused).to_be_hidden()
+
+
+def test_uploads_are_there_after_a_reload_and_can_be_removed(page: Page, site: Site) -> None:
+    show(page, site)
+    upload(page, [("a.png", blobs(seed=11)), ("b.png", blobs(seed=12))])
+    until(page, "document.querySelectorAll('[data-testid=image]').length === 2")
+    page.reload()
+    until(page, "s.total > 0")
+    page.locator("#source").get_by_text("Uploads (2)").click()
+    first, second = site.services.images.listed("uploads")
+    until(page, f"s.document === '{first.key}'")
+    page.locator("#remove").click()
+    until(page, f"s.document === '{second.key}'")
+    page.locator("#remove").click()
+    expect(page.get_by_test_id("empty")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("empty-text")).to_contain_text("Choose images")
+    page.get_by_test_id("open-sample").click()
+    until(page, "s.total > 0")
+
+
+def test_a_folder_of_images_can_be_dropped(page: Page, site: Site) -> None:
+    show(page, site)
+    page.evaluate(
+        """bytes => {
+          const held = new DataTransfer();
+          held.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"}));
+          window.dispatchEvent(new DragEvent("dragover", {dataTransfer: held, bubbles: true}));
+          if (document.querySelector("[data-testid=drop]").hidden) throw new Error("no sign");
+          window.dispatchEvent(new DragEvent("drop", {dataTransfer: held, bubbles: true}));
+        }""",
+        list(blobs(seed=13)),
+    )
+    until(page, "document.querySelector('[data-testid=title]').textContent === 'dropped.png'")
+    expect(page.get_by_test_id("drop")).to_be_hidden()
+
+
+def test_names_of_strangers_are_only_text(page: Page, site: Site) -> None:
+    show(page, site)
+    upload(page, [(HOSTILE, blobs(seed=11)), (f"{HOSTILE}.txt", b"x\n")])
+    until(page, "document.querySelectorAll('[data-testid=image]').length === 1")
+    expect(page.get_by_test_id("refused")).to_contain_text("onerror")
+    expect(page.get_by_test_id("title")).to_contain_text("onerror")
+    assert page.title() == "CoMask Studio"
+
+
+def test_one_image_can_be_looked_at_while_others_wait_and_the_run_stopped(
+    page: Page, site: Site
+) -> None:
+    site.detector.gate.clear()
+    page.goto(site.address)
+    until(page, "s.total === 0")
+    expect(page.get_by_test_id("busy-text")).to_contain_text("0 of 3 images", timeout=PATIENCE)
+    page.locator("#stop").click()
+    expect(page.get_by_test_id("status-text")).to_contain_text("Stopped at", timeout=PATIENCE)
+    site.detector.gate.set()
+    page.locator("#run").click()
+    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    until(page, "s.total > 0")
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+def test_a_file_that_is_no_checkpoint_is_one_sentence_and_all_stays(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    before = show(page, site)
+    garbage = tmp_path / "garbage.safetensors"
+    garbage.write_bytes(b"garbage")
+    page.locator("#checkpoint_upload").locator("xpath=..").locator(
+        "input[type=file]"
+    ).first.wait_for(state="attached")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#checkpoint_upload").click()
+    chooser.value.set_files(garbage)
+    expect(page.locator("#complaint")).to_contain_text(
+        "garbage.safetensors is no checkpoint, or one cut short.", timeout=PATIENCE
+    )
+    expect(page.locator("#checkpoint input")).to_have_value("first")
+    slide(page, 0.05)
+    assert state(page)["shown"] == above(before, 0.05)
+
+
+def test_an_uploaded_checkpoint_is_chosen_and_the_other_can_be_chosen_again(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    show(page, site)
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(STAND_IN + b"mine")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#checkpoint_upload").click()
+    chooser.value.set_files(mine)
+    expect(page.locator("#checkpoint input")).to_have_value("mine", timeout=PATIENCE)
+    until(page, "s.url.includes('checkpoint=mine') && s.total > 0")
+    page.locator("#checkpoint input").click()
+    page.get_by_role("option", name="first").click()
+    until(page, "s.url.includes('checkpoint=first') && s.total > 0")
+
+
+def test_the_whole_list_is_downloaded_in_one_file(
+    page: Page, shared_site: Site, tmp_path: Path
+) -> None:
+    show(page, shared_site)
+    slide(page, 0.3)
+    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    with page.expect_download() as waiting:
+        page.get_by_test_id("download-all").click()
+    waiting.value.save_as(tmp_path / "all.json")
+    content = json.loads((tmp_path / "all.json").read_text())
+    samples = shared_site.services.images.listed("samples")
+    assert [i["file_name"] for i in content["images"]] == [image.file_name for image in samples]
+    wanted = [len(above(prediction_of(shared_site, image.key), 0.3)) for image in samples]
+    found = [sum(a["image_id"] == number for a in content["annotations"]) for number in (1, 2, 3)]
+    assert found == wanted
+
+
+def test_without_a_checkpoint_the_page_says_the_next_step(page: Page, tmp_path: Path) -> None:
+    with serve(studio(tmp_path, checkpoint=False)) as address:
+        page.goto(address)
+        until(page, "true")
+        expect(page.locator("#hint")).to_contain_text(
+            "There is no checkpoint yet", timeout=PATIENCE
+        )
+        expect(page.get_by_test_id("status-text")).to_contain_text("No checkpoint")
+
+
+def test_without_anything_the_page_offers_an_upload(page: Page, tmp_path: Path) -> None:
+    with serve(studio(tmp_path, samples=0)) as address:
+        page.goto(address)
+        expect(page.get_by_test_id("empty")).to_be_visible(timeout=PATIENCE)
+        with page.expect_file_chooser() as chooser:
+            page.get_by_test_id("open-upload").click()
+        chooser.value.set_files(
+            {
+                "name": "a.png",
+                "mimeType": "image/png",
+                "buffer": encode(np.full((30, 40, 3), 99, np.uint8)),
+            }
+        )
+        until(page, "s.total === 1")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1000, 700), (900, 700), (420, 800)])
+def test_the_page_never_scrolls(page: Page, shared_site: Site, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    show(page, shared_site)
+    size = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    assert size == [width, height]
+    view = page.get_by_test_id("view").bounding_box()
+    assert view is not None
+    assert view["width"] >= 0.6 * width or width == 1000
+    folded = width < 1000
+    assert page.locator("#source").is_visible() != folded
+    if folded:
+        page.get_by_test_id("fold-left").click()
+        expect(page.locator("#source")).to_be_visible()
+
+
+def test_light_and_dark_are_chosen_and_kept(page: Page, shared_site: Site) -> None:
+    page.emulate_media(color_scheme="light")
+    show(page, shared_site)
+    surface = page.locator("[data-studio-root]")
+    expect(surface).to_have_attribute("data-theme", "light")
+    page.get_by_test_id("theme").click()
+    expect(surface).to_have_attribute("data-theme", "dark")
+    page.reload()
+    until(page, "s.total > 0")
+    expect(surface).to_have_attribute("data-theme", "dark")
+
+
+def test_every_control_has_a_name_for_tests(page: Page, shared_site: Site) -> None:
+    show(page, shared_site)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, a")]
+          .filter((one) => one.offsetParent !== null)
+          .filter((one) => !one.closest("[data-testid]") && !one.closest("[id]:not([id^=html-])"))
+          .map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
+
+
+def test_masks_survive_the_way_through_the_browser(page: Page, shared_site: Site) -> None:
+    prediction = show(page, shared_site)
+    for row, mask in enumerate(prediction.masks):
+        drawn = page.evaluate("id => window.studio.mask(id)", f"p{row + 1}")
+        assert Rle((drawn["size"][0], drawn["size"][1]), drawn["counts"]) == mask
