@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from app.canvas import payload
 from tests.canvas import harness
 
 Opener = Callable[..., Page]
+
+expect.set_options(timeout=20_000)  # a busy machine is not a fault
 
 
 @pytest.fixture

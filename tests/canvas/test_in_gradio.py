@@ -15,7 +15,11 @@ from playwright.sync_api import Page, expect
 from app.canvas import component, payload
 from tests.canvas import documents, harness
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    # gradio's queue sets an option that pandas 3 calls old
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"),
+]
 
 SIZE = (60, 80)
 MASKS = [documents.disc(SIZE, 25, 30, 12), documents.rectangle(SIZE, 50, 10, 20, 15)]
