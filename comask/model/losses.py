@@ -94,7 +94,7 @@ def mask_iou_loss(
     the release averages all and multiplies by the share that counts.
     """
     counts = ((targets > LOW_IOU) & (targets <= 1.0)).float()
-    error = (predicted.float() - targets.detach()) ** 2
+    error = (predicted.float() - targets) ** 2
     if reading == "released":
         return _mean(error) * _mean(counts)
     return _over((error * counts).sum(), mean(counts.sum()))

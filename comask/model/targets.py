@@ -238,8 +238,8 @@ def mask_iou_targets(
     overlap = (drawn * targets).sum(dim=(1, 2))
     held = _share_held(boxes, matched, masks)
     whole = targets.sum(dim=(1, 2)) / (held + EPSILON)
-    union = (drawn.sum(dim=(1, 2)) + whole - overlap).abs() + EPSILON
-    return (overlap / union).clamp(min=0.0)
+    union = drawn.sum(dim=(1, 2)) + whole - overlap
+    return overlap / (union + EPSILON)
 
 
 def _objects_and_crowds(target: Target) -> tuple[Tensor, Tensor]:
@@ -273,7 +273,7 @@ def _between(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     cells = torch.arange(MASK, device=first.device) + 0.5
     length = (last - first + 1)[:, None]
-    position = (cells * length / MASK - 0.5).clamp(min=0.0).minimum(length - 1.0)  # (P, 28)
+    position = (cells * length / MASK - 0.5).clamp(min=0.0)  # (P, 28)
     low = position.floor().long()
     high = (low + 1).minimum(length - 1)
     return first[:, None] + low, first[:, None] + high, position - low

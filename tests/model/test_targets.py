@@ -260,6 +260,16 @@ def test_mask_samples_know_their_objects() -> None:
     assert third.matched.tolist() == [0]
 
 
+def test_a_mask_sample_is_drawn_to_its_object_not_to_its_proposal() -> None:
+    target = truth((0, 0, 20, 20), (40, 40, 80, 80))
+    proposal = torch.tensor([[42.0, 40.0, 80.0, 80.0]])
+    regions = targets.sample_regions(proposal, target, ClassHeadConfig(), sampler())
+    config = replace(MaskHeadConfig(), jitter=0.0)
+    made = targets.sample_masks([regions], [target], [(100, 100)], config, [sampler()])[0]
+    assert_close(made.boxes, torch.cat([target.boxes, proposal]))
+    assert torch.equal(made.truth, target.boxes[[0, 1, 1]])
+
+
 def test_mask_samples_are_limited_over_the_whole_batch() -> None:
     batch = [truth(*((k, k, k + 20, k + 20) for k in range(12)))] * 3
     config = replace(MaskHeadConfig(), sampled=10)
@@ -334,12 +344,9 @@ def test_agrees_with_torchs_own_resize() -> None:
 
 
 def test_boxes_beyond_the_mask_read_its_edge() -> None:
-    target = truth((90, 90, 100, 100))
-    made = targets.mask_targets(
-        torch.tensor([[95.0, 95.0, 140.0, 140.0], [120.0, 120.0, 140.0, 140.0]]),
-        torch.tensor([0, 0]),
-        target.masks,
-    )
+    target = truth((90, 90, 100, 100), (0, 0, 10, 10))
+    beyond = [[95.0, 95.0, 140.0, 140.0], [120.0, 120.0, 140.0, 140.0], [-40.0, -40.0, 5.0, 5.0]]
+    made = targets.mask_targets(torch.tensor(beyond), torch.tensor([0, 0, 1]), target.masks)
     assert made.min() == 1.0
 
 
