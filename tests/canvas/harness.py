@@ -85,6 +85,7 @@ def serve(port: int = 0) -> Iterator[Site]:
             status, kind, body = site.answers.get(path) or static(path)
             self.send_response(status)
             self.send_header("Content-Type", kind)
+            self.send_header("Cache-Control", "no-store")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
