@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from comask.annotation import coco
 from comask.config import PRESETS, PreprocessingConfig, TrainConfig, from_dict, to_dict
@@ -98,7 +98,7 @@ def read_recipe(given: argparse.Namespace) -> Recipe:
 
 def _read_settings(path: Path) -> Mapping[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not JSON: {error}") from error
     if not isinstance(values, dict):
@@ -111,13 +111,17 @@ def _nested(text: str) -> Mapping[str, Any]:
     if not equals or not name:
         raise ConfigError(f"--set takes NAME=VALUE, got {text!r:.80}")
     try:
-        read: Any = json.loads(value)
+        read: Any = json.loads(value, parse_constant=_no_number)
     except ValueError:
         read = value  # a word needs no quotes
     for part in reversed(name.split(".")):
         read = {part: read}
     nested: Mapping[str, Any] = read
     return nested
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 def _lay(values: dict[str, Any], given: Mapping[str, Any], at: str) -> None:

@@ -37,7 +37,7 @@ class Training:
         if distributed.is_initialized():
             # a level that no region falls on has no gradient in that pass; buffers never change
             self._lesson = DistributedDataParallel(
-                self._lesson, find_unused_parameters=True, broadcast_buffers=False
+                self._lesson, find_unused_parameters=True, forward_sync_buffers=False
             )
 
     def advance(self, batches: Iterator[Batch]) -> dict[str, float]:

@@ -169,6 +169,17 @@ def test_while_no_weight_counts_the_paper_takes_the_plain_mean() -> None:
     assert losses.box_loss(same_votes(HALF), TRUTH, low, "released") == 0.0
 
 
+def test_whether_a_weight_counts_is_decided_by_all_processes() -> None:
+    low = torch.full((1, 7, 7), 0.5)
+    # elsewhere all 49 cells of one more object weigh 0.8: here nothing counts
+    shared = torch.tensor([49 * 0.8 / 2, 49.0])
+    assert losses.box_loss(same_votes(HALF), TRUTH, low, "paper", lambda _: shared) == 0.0
+    # elsewhere three objects weigh nothing: all votes count, 98 cells a process
+    none = torch.tensor([0.0, 98.0])
+    made = losses.box_loss(same_votes(HALF), TRUTH, low, "paper", lambda _: none)
+    assert_close(made, scalar(math.log(2) / 2))
+
+
 def test_low_ious_are_lifted_by_a_tenth() -> None:
     # 8 of 100 pixels: IoU 0.08 -> 0.18; 12 of 100 stays; none: 1e-6 -> 0.100001
     for bottom, iou in ((0.8, 0.18), (1.2, 0.12)):
@@ -227,6 +238,32 @@ def test_the_release_averages_all_errors_times_the_valid_share() -> None:
 @both_readings
 def test_without_valid_masks_the_iou_loss_is_zero(reading: Reading) -> None:
     assert losses.mask_iou_loss(PREDICTED, PREDICTED * 0.0, reading) == 0.0
+
+
+# --- shared by processes ---------------------------------------------------------------------
+
+
+def test_each_loss_is_divided_by_the_mean_count_of_all_processes() -> None:
+    seen: list[float] = []
+
+    def twice(count: Tensor) -> Tensor:
+        seen.append(count.max().item())
+        return count * 2.0
+
+    def all_of(mean: losses.Mean) -> dict[str, Tensor]:
+        sampled, votes = lesson([0, 2], [1], torch.ones(2, 4)), same_votes(HALF, 2)
+        return {
+            **losses.proposal_losses(torch.zeros(1, 3), torch.zeros(1, 3, 4), [sampled], mean),
+            "class_score": losses.class_loss(torch.zeros(5, 3), torch.zeros(5).long(), mean),
+            "box": losses.box_loss(votes, TRUTH.expand(2, 4), ALL.expand(2, 7, 7), "paper", mean),
+            "mask": losses.mask_loss(torch.zeros(2, 28, 28), torch.ones(2, 28, 28), mean),
+            "mask_iou": losses.mask_iou_loss(PREDICTED, MEASURED, "paper", mean),
+        }
+
+    alone = all_of(losses.alone)
+    for name, loss in all_of(twice).items():
+        assert_close(loss, alone[name] / 2, msg=name)
+    assert seen == [3.0, 5.0, 98.0, 2 * 28 * 28, 2.0]  # anchors, regions, votes, cells, masks
 
 
 # --- nothing, and half precision -------------------------------------------------------------

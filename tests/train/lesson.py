@@ -27,7 +27,6 @@ class Case:
 
 CASES = (
     Case("plain"),
-    Case("two passes", accumulate=2),
     Case("one process without objects", empty=(1,)),
     Case("two passes, one without objects", accumulate=2, empty=(0,)),
     Case("nothing at all", empty=(0, 1)),

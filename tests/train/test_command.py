@@ -99,7 +99,7 @@ def test_a_small_training_gives_a_checkpoint_that_predicts(
         (["--set", "train.steps=true"], "settings.train.steps must be int, got True"),
         (["--set", "train.steps=0"], "train.steps must be in 1 .. 1000000000, got 0"),
         (["--set", "train=3"], "settings.train must be an object, got int"),
-        (["--set", "train.losses.box=NaN"], "settings.train.losses.box must be"),
+        (["--set", "train.losses.box=NaN"], "settings.train.losses.box must be float, got 'NaN'"),
         (["--set", "train.steps"], "--set takes NAME=VALUE, got 'train.steps'"),
         (["--set", "=3"], "--set takes NAME=VALUE, got '=3'"),
         (["--set", "model.num_classes=3"], "model.num_classes is what"),
@@ -111,7 +111,10 @@ def test_a_small_training_gives_a_checkpoint_that_predicts(
         (["--device", "abacus"], "device 'abacus' is not to be had on this machine; try cpu"),
         (["--resume"], "last.pt is missing: there is nothing to resume"),
         (["--images", "nowhere"], "3 of 3 images are not below nowhere, for example 1.png"),
-        (["--annotations", "nowhere.json"], "nowhere.json: No such file or directory"),
+        (
+            ["--annotations", "nowhere.json"],
+            "nowhere.json can't be read: No such file or directory",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
@@ -131,6 +134,7 @@ def test_usage_errors_point_to_the_help(say: Say, words: list[str]) -> None:
     [
         ("{", "settings.json is not JSON"),
         ("[" * 100_000, "settings.json is not JSON"),
+        ('{"train": {"learning_rate": Infinity}}', "settings.json is not JSON: Infinity is no"),
         ("[]", "settings.json must hold a JSON object of settings"),
         ('{"train": {"speed": 3}}', "settings: train: speed is no setting"),
         ('{"model": {"neck": []}}', "settings.model.neck must be an object, got list"),

@@ -67,7 +67,7 @@ def test_resnets_features_are_torchvisions() -> None:
     ("change", "reason"),
     [
         ({"features.0.0.weight": None}, "here holds no mobilenet_v2: stem.0.0.weight is missing"),
-        ({"features.18.0.weight": torch.zeros(2)}, "or of another shape"),
+        ({"features.17.conv.0.0.weight": torch.zeros(2)}, "or of another shape"),
         ({"head.weight": torch.zeros(2)}, "here holds another network: head.weight is unknown"),
     ],
 )
