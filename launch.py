@@ -2,6 +2,7 @@
 
 import argparse
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -127,7 +128,15 @@ def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -
         print("Other machines can reach it too: it has no accounts, so mind who can.", flush=True)
     if open_browser:
         threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+
+    class Server(uvicorn.Server):
+        """Pages that are open keep streams open; cutting those at the end is no error to print."""
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            await super().shutdown(sockets)
+
+    server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:

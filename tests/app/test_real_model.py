@@ -21,6 +21,7 @@ from comask.config import PreprocessingConfig
 from tests.app.standins import blobs
 from tests.models import small_config, small_model
 
+SCORES = ("score", "class_score", "mask_iou")
 CATEGORIES = (Category(3, "cell"), Category(17, "cat"), Category(90, "coin"))
 
 
@@ -59,7 +60,11 @@ def test_a_download_equals_what_the_command_line_writes(
     words = ["predict", str(image.path), "--checkpoint", str(file.path), "--device", "cpu"]
     output = tmp_path / "out.json"
     assert comask([*words, "--output", str(output), "--min-score", score]) == 0
-    assert downloaded == json.loads(output.read_text())
+    written = json.loads(output.read_text())
+    for one in (*downloaded["annotations"], *written["annotations"]):
+        # the last bit of a float hangs on how many instances the mask head sees at once
+        one |= {name: pytest.approx(one[name], abs=1e-6) for name in SCORES}
+    assert downloaded == written
 
 
 def test_the_model_found_something_to_compare(services: Services, client: TestClient) -> None:

@@ -23,7 +23,11 @@ from comask.annotation.records import Rle
 from comask.predict import Prediction
 from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|copy keyword)"),  # gradio of pandas
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # the codec's
+]
 
 PATIENCE = 60_000  # milliseconds; a busy machine is slow, not wrong
 HOSTILE = "<img src=x onerror=document.title='run'> ${document.title='run'} {{value}}.png"
@@ -44,7 +48,9 @@ def serve(services: Services) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = uvicorn.Server(
-        uvicorn.Config(build(services), port=port, log_level="error", timeout_graceful_shutdown=1)
+        uvicorn.Config(
+            build(services), port=port, log_level="critical", timeout_graceful_shutdown=1
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -81,7 +87,7 @@ def state(page: Page) -> dict[str, Any]:
     return found
 
 
-def until(page: Page, condition: str, *, total: bool = False) -> None:
+def until(page: Page, condition: str) -> None:
     """Wait until a condition on the state ``s`` holds and everything is drawn."""
     page.wait_for_function(
         f"(() => {{ const s = window.studio?.state(); return s && s.ready && ({condition}); }})()",
@@ -131,7 +137,7 @@ def requests_during(page: Page, act: Callable[[], None]) -> list[str]:
     return seen
 
 
-def test_it_opens_on_the_samples_with_their_instances(page: Page, shared_site: Site) -> None:
+def test_it_opens_on_the_samples_with_their_instances(shared_site: Site, page: Page) -> None:
     prediction = show(page, shared_site)
     opened = state(page)
     assert opened["document"] == shared_site.services.images.listed("samples")[0].key
@@ -144,7 +150,7 @@ def test_it_opens_on_the_samples_with_their_instances(page: Page, shared_site: S
 
 
 def test_the_slider_shows_what_a_run_at_that_score_gives_and_asks_nobody(
-    page: Page, shared_site: Site
+    shared_site: Site, page: Page
 ) -> None:
     prediction = show(page, shared_site)
     expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
@@ -161,7 +167,7 @@ def test_the_slider_shows_what_a_run_at_that_score_gives_and_asks_nobody(
     assert len({len(found) for found in shown}) > 3
 
 
-def test_a_click_picks_the_instance_in_the_list_too(page: Page, shared_site: Site) -> None:
+def test_a_click_picks_the_instance_in_the_list_too(shared_site: Site, page: Page) -> None:
     show(page, shared_site)
     slide(page, 0.05)
     expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
@@ -178,7 +184,7 @@ def test_a_click_picks_the_instance_in_the_list_too(page: Page, shared_site: Sit
 
 @pytest.mark.parametrize("score", [0.05, 0.5])
 def test_the_downloaded_file_holds_every_mask_that_is_drawn(
-    page: Page, shared_site: Site, tmp_path: Path, score: float
+    shared_site: Site, page: Page, tmp_path: Path, score: float
 ) -> None:
     show(page, shared_site)
     slide(page, score)
@@ -207,7 +213,7 @@ def upload(page: Page, files: list[tuple[str, bytes]]) -> None:
 
 
 def test_uploads_appear_with_their_instances_and_bad_ones_with_a_sentence(
-    page: Page, site: Site
+    site: Site, page: Page
 ) -> None:
     show(page, site)
     upload(
@@ -235,10 +241,10 @@ def test_uploads_appear_with_their_instances_and_bad_ones_with_a_sentence(
     expect(refused).to_be_hidden()
 
 
-def test_uploads_are_there_after_a_reload_and_can_be_removed(page: Page, site: Site) -> None:
+def test_uploads_are_there_after_a_reload_and_can_be_removed(site: Site, page: Page) -> None:
     show(page, site)
     upload(page, [("a.png", blobs(seed=11)), ("b.png", blobs(seed=12))])
-    until(page, "document.querySelectorAll('[data-testid=image]').length === 2")
+    expect(page.get_by_test_id("status-text")).to_contain_text("2 images done", timeout=PATIENCE)
     page.reload()
     until(page, "s.total > 0")
     page.locator("#source").get_by_text("Uploads (2)").click()
@@ -253,7 +259,7 @@ def test_uploads_are_there_after_a_reload_and_can_be_removed(page: Page, site: S
     until(page, "s.total > 0")
 
 
-def test_a_folder_of_images_can_be_dropped(page: Page, site: Site) -> None:
+def test_a_folder_of_images_can_be_dropped(site: Site, page: Page) -> None:
     show(page, site)
     page.evaluate(
         """bytes => {
@@ -269,7 +275,7 @@ def test_a_folder_of_images_can_be_dropped(page: Page, site: Site) -> None:
     expect(page.get_by_test_id("drop")).to_be_hidden()
 
 
-def test_names_of_strangers_are_only_text(page: Page, site: Site) -> None:
+def test_names_of_strangers_are_only_text(site: Site, page: Page) -> None:
     show(page, site)
     upload(page, [(HOSTILE, blobs(seed=11)), (f"{HOSTILE}.txt", b"x\n")])
     until(page, "document.querySelectorAll('[data-testid=image]').length === 1")
@@ -279,7 +285,7 @@ def test_names_of_strangers_are_only_text(page: Page, site: Site) -> None:
 
 
 def test_one_image_can_be_looked_at_while_others_wait_and_the_run_stopped(
-    page: Page, site: Site
+    site: Site, page: Page
 ) -> None:
     site.detector.gate.clear()
     page.goto(site.address)
@@ -295,7 +301,7 @@ def test_one_image_can_be_looked_at_while_others_wait_and_the_run_stopped(
 
 
 def test_a_file_that_is_no_checkpoint_is_one_sentence_and_all_stays(
-    page: Page, site: Site, tmp_path: Path
+    site: Site, page: Page, tmp_path: Path
 ) -> None:
     before = show(page, site)
     garbage = tmp_path / "garbage.safetensors"
@@ -315,7 +321,7 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence_and_all_stays(
 
 
 def test_an_uploaded_checkpoint_is_chosen_and_the_other_can_be_chosen_again(
-    page: Page, site: Site, tmp_path: Path
+    site: Site, page: Page, tmp_path: Path
 ) -> None:
     show(page, site)
     mine = tmp_path / "mine.safetensors"
@@ -326,12 +332,12 @@ def test_an_uploaded_checkpoint_is_chosen_and_the_other_can_be_chosen_again(
     expect(page.locator("#checkpoint input")).to_have_value("mine", timeout=PATIENCE)
     until(page, "s.url.includes('checkpoint=mine') && s.total > 0")
     page.locator("#checkpoint input").click()
-    page.get_by_role("option", name="first").click()
+    page.locator("[data-testid=dropdown-option][aria-label=first]").click()
     until(page, "s.url.includes('checkpoint=first') && s.total > 0")
 
 
 def test_the_whole_list_is_downloaded_in_one_file(
-    page: Page, shared_site: Site, tmp_path: Path
+    shared_site: Site, page: Page, tmp_path: Path
 ) -> None:
     show(page, shared_site)
     slide(page, 0.3)
@@ -355,6 +361,7 @@ def test_without_a_checkpoint_the_page_says_the_next_step(page: Page, tmp_path: 
             "There is no checkpoint yet", timeout=PATIENCE
         )
         expect(page.get_by_test_id("status-text")).to_contain_text("No checkpoint")
+        page.close()
 
 
 def test_without_anything_the_page_offers_an_upload(page: Page, tmp_path: Path) -> None:
@@ -371,10 +378,11 @@ def test_without_anything_the_page_offers_an_upload(page: Page, tmp_path: Path) 
             }
         )
         until(page, "s.total === 1")
+        page.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (1000, 700), (900, 700), (420, 800)])
-def test_the_page_never_scrolls(page: Page, shared_site: Site, width: int, height: int) -> None:
+def test_the_page_never_scrolls(shared_site: Site, page: Page, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
     show(page, shared_site)
     size = page.evaluate(
@@ -391,7 +399,7 @@ def test_the_page_never_scrolls(page: Page, shared_site: Site, width: int, heigh
         expect(page.locator("#source")).to_be_visible()
 
 
-def test_light_and_dark_are_chosen_and_kept(page: Page, shared_site: Site) -> None:
+def test_light_and_dark_are_chosen_and_kept(shared_site: Site, page: Page) -> None:
     page.emulate_media(color_scheme="light")
     show(page, shared_site)
     surface = page.locator("[data-studio-root]")
@@ -403,7 +411,7 @@ def test_light_and_dark_are_chosen_and_kept(page: Page, shared_site: Site) -> No
     expect(surface).to_have_attribute("data-theme", "dark")
 
 
-def test_every_control_has_a_name_for_tests(page: Page, shared_site: Site) -> None:
+def test_every_control_has_a_name_for_tests(shared_site: Site, page: Page) -> None:
     show(page, shared_site)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, a")]
@@ -414,7 +422,7 @@ def test_every_control_has_a_name_for_tests(page: Page, shared_site: Site) -> No
     assert nameless == []
 
 
-def test_masks_survive_the_way_through_the_browser(page: Page, shared_site: Site) -> None:
+def test_masks_survive_the_way_through_the_browser(shared_site: Site, page: Page) -> None:
     prediction = show(page, shared_site)
     for row, mask in enumerate(prediction.masks):
         drawn = page.evaluate("id => window.studio.mask(id)", f"p{row + 1}")
