@@ -26,6 +26,8 @@ from comask.model.comask import CoMask
 FORMAT = 1
 ENTRY = "comask"
 MAX_HEADER = 16 * 2**20  # bytes; a ResNet-101's takes 0.2 MB
+# settings that came after the format did, and what files without them mean
+LATER: Mapping[str, Mapping[str, Any]] = {"detection": {"paste": "whole"}}
 PICKLES = (b"PK\x03\x04", b"\x80\x02")  # how PyTorch's own files begin, new and old
 
 
@@ -189,11 +191,18 @@ def _from_json(said: Mapping[str, Any]) -> CheckpointInfo:
     if not isinstance(training, dict):
         raise ConfigError("training must be an object")
     return CheckpointInfo(
-        config=from_dict(ModelConfig, said.get("config")),
+        config=from_dict(ModelConfig, _completed(said.get("config"))),
         categories=tuple(_category(values, label) for label, values in enumerate(categories)),
         preprocessing=from_dict(PreprocessingConfig, said.get("preprocessing"), at="preprocessing"),
         training=training,
     )
+
+
+def _completed(config: object) -> object:
+    if not isinstance(config, dict):
+        return config
+    parts = {name: config[name] for name in LATER if isinstance(config.get(name), dict)}
+    return config | {name: {**LATER[name], **part} for name, part in parts.items()}
 
 
 def _category(values: object, label: int) -> Category:

@@ -347,6 +347,13 @@ def test_settings_of_another_model_name_both_shapes(copy: Path) -> None:
     refused(changed, r"class_head\.hidden1\.weight is 32x3136, but the settings ask for 33x3136")
 
 
+def test_a_file_from_before_a_setting_means_what_it_meant_then(copy: Path) -> None:
+    path = with_record(copy, lambda said: said["config"]["detection"].pop("paste"))
+    assert native.read_info(path).config.detection.paste == "whole"
+    kept = with_record(path, lambda said: said["config"]["detection"].update(paste="exact"))
+    assert native.read_info(kept).config.detection.paste == "exact"
+
+
 # --- weights ---------------------------------------------------------------------------------
 
 
