@@ -67,8 +67,8 @@ class MaskHead(nn.Module):
 
     def _mask(self, trunk: Tensor, labels: Tensor) -> Tensor:
         """Draw each region's mask of its own label only: (N, C, 7, 7) -> (N, 28, 28) logits."""
-        drawn = F.relu(self.norm1(self.enlarge1(trunk)))
-        drawn = F.relu(self.norm2(self.enlarge2(drawn)))  # (N, C, 28, 28)
+        drawn = F.relu(self.norm1(self.enlarge1(trunk)), inplace=True)
+        drawn = F.relu(self.norm2(self.enlarge2(drawn)), inplace=True)  # (N, C, 28, 28)
         return own_channel(self.mask, drawn, labels + 1)
 
     def _initialise(self) -> None:

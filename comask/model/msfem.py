@@ -5,7 +5,7 @@ times; the deepest feeds the next shallower one, and so on: a cascade. The fusin
 sees the level first, then the branches from the deepest to the shallowest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -40,30 +40,62 @@ class Msfem(nn.Module):
         """Run the cascade: the coarse outputs, deepest first, (B, C, H / 2^d, W / 2^d) each."""
         coarse: list[Tensor] = []
         for branch in self.branches:
-            source = torch.cat([enlarge(coarse[-1], level), level], dim=1) if coarse else level
-            coarse.append(branch(source))
+            deeper = enlarge(coarse[-1], level) if coarse else None
+            coarse.append(branch(level, deeper))
         return coarse
 
-    def parts(self, level: Tensor, coarse: list[Tensor]) -> list[Tensor]:
+    def parts(self, level: Tensor, coarse: list[Tensor]) -> Iterator[Tensor]:
         """Split the fused map into one part a branch, the level's own first; bias excluded.
 
         Exact: a 1x1 convolution of a concatenation is the sum of one convolution an input, and
         it commutes with bilinear enlargement, so each runs at its branch's own resolution.
         """
-        weights = self.fuse.weight.split(level.shape[1], dim=1)
-        own = F.conv2d(level, weights[0])
-        return [
-            own,
-            *(enlarge(F.conv2d(c, w), level) for c, w in zip(coarse, weights[1:], strict=True)),
-        ]
+        own, *others = self.fuse.weight.split(level.shape[1], dim=1)
+        yield F.conv2d(level, own)
+        for view, weight in zip(coarse, others, strict=True):
+            yield enlarge(F.conv2d(view, weight), level)
 
     def fused(self, level: Tensor, coarse: list[Tensor]) -> Tensor:
         """Fuse the level and its views before attention: (B, C, H, W)."""
         parts = self.parts(level, coarse)
-        total = parts[0] + self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
-        for part in parts[1:]:
-            total = total + part
+        total = next(parts) + self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
+        for part in parts:
+            total += part
         return total
+
+
+class Unit(nn.Module):
+    """A 3x3 convolution of stride 2 over one map or two, norm, ReLU."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, channels, 3, stride=2, padding=1)
+        self.norm = GroupNorm(channels)
+
+    def forward(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
+        """Halve a level: (B, C, H, W), maybe twice -> (B, C, H / 2, W / 2).
+
+        Two maps are convolved apart and added up: what a convolution of their concatenation
+        (``deeper`` first) gives, without building it.
+        """
+        if deeper is None:
+            return F.relu(self.norm(self.conv(level)), inplace=True)
+        weights = self.conv.weight.split([deeper.shape[1], level.shape[1]], dim=1)
+        seen = F.conv2d(level, weights[1], self.conv.bias, stride=2, padding=1)
+        seen += F.conv2d(deeper, weights[0], stride=2, padding=1)
+        return F.relu(self.norm(seen), inplace=True)
+
+
+class Branch(nn.Sequential):
+    """Units one after the other; the first also sees what the deeper branch gave, enlarged."""
+
+    def forward(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
+        """View a level at a coarser scale: (B, C, H, W) -> (B, C, H / 2^d, W / 2^d)."""
+        first, *others = self
+        coarse: Tensor = first(level, deeper)
+        for unit in others:
+            coarse = unit(coarse)
+        return coarse
 
 
 def enlarge(coarse: Tensor, level: Tensor) -> Tensor:
@@ -111,7 +143,7 @@ class ResidualChannelAttention(nn.Module):
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
         gated = fused * self.gate(fused)
-        return F.relu(gated + self.norm(self.conv(gated)))
+        return F.relu(gated + self.norm(self.conv(gated)), inplace=True)
 
 
 class SpatialChannelAttention(nn.Module):
@@ -136,14 +168,6 @@ _ATTENTION: dict[AttentionKind, Callable[[int], nn.Module]] = {
 }
 
 
-def _chain(depth: int, inputs: int, channels: int) -> nn.Sequential:
+def _chain(depth: int, inputs: int, channels: int) -> Branch:
     widths = [inputs] + [channels] * (depth - 1)
-    return nn.Sequential(*(_unit(width, channels) for width in widths))
-
-
-def _unit(inputs: int, channels: int) -> nn.Sequential:
-    unit = nn.Sequential()
-    unit.add_module("conv", nn.Conv2d(inputs, channels, 3, stride=2, padding=1))
-    unit.add_module("norm", GroupNorm(channels))
-    unit.add_module("relu", nn.ReLU(inplace=True))
-    return unit
+    return Branch(*(Unit(width, channels) for width in widths))

@@ -54,7 +54,7 @@ class ProposalHead(nn.Module):
         """Judge every anchor of every level."""
         scores, deltas, anchors = [], [], []
         for level, stride in zip(levels, STRIDES, strict=True):
-            hidden = F.relu(self.conv(level))
+            hidden = F.relu(self.conv(level), inplace=True)
             scores.append(self.score(hidden).permute(0, 2, 3, 1).flatten(1).float())
             deltas.append(self.delta(hidden).permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
             anchors.append(

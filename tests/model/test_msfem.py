@@ -95,7 +95,7 @@ def test_parts_and_bias_add_up_to_the_fused_map(branches: int) -> None:
     msfem, level = module(branches), noise(1, 32, 25, 42)
     torch.nn.init.normal_(msfem.fuse.bias)
     coarse = msfem.views(level)
-    parts = msfem.parts(level, coarse)
+    parts = list(msfem.parts(level, coarse))
     seen = [level, *(enlarge(c, level) for c in coarse)]
     assert len(parts) == branches
     whole = msfem.fuse(torch.cat(seen, dim=1))
