@@ -111,10 +111,14 @@ def test_odd_file_names(model: CoMask, tmp_path: Path) -> None:
     assert native.load(str(path))[1] == INFO
 
 
-def test_a_save_replaces_the_file_and_leaves_nothing_beside(model: CoMask, tmp_path: Path) -> None:
+def test_a_save_replaces_the_file_whole_and_leaves_nothing_beside(
+    model: CoMask, tmp_path: Path
+) -> None:
     path = tmp_path / "x.safetensors"
     path.write_text("old")
-    native.save(path, model, INFO)
+    with path.open() as reader:
+        native.save(path, model, INFO)
+        assert reader.read() == "old"  # who reads it meanwhile reads the old file to its end
     assert native.load(path)[1] == INFO
     assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask()
