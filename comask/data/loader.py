@@ -47,6 +47,8 @@ def batches(
         collate_fn=_collate,
         num_workers=workers,
         persistent_workers=workers > 0,
+        # a forked worker would keep this process' pipes and half of its threads' locks
+        multiprocessing_context="spawn" if workers else None,
     )
     return _raised(iter(loader))
 
