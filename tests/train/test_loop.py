@@ -166,11 +166,12 @@ def test_one_tiny_image_is_learnt_in_sixty_steps(tmp_path: Path) -> None:
     training = Training(model, recipe.train, CPU)
     passes = stream(folders, recipe, recipe.train.steps)
     losses = [training.advance(passes)["total"] for _ in range(recipe.train.steps)]
-    assert losses[-1] < losses[0] / 3
+    assert losses[-1] < losses[0] / 4
     info = CheckpointInfo(recipe.model, dataset.categories, recipe.preprocessing)
     seen = images.load(folders.images / "1.png").pixels
     found = Predictor(training.model.eval(), info, device="cpu").predict(seen)
     truth = [rle.encode(mask.numpy()) for mask in next(stream(folders, recipe)).targets[0].masks]
     overlaps = rle.iou(list(found.masks[:2]), truth, [False, False])
     assert sorted(overlaps.argmax(axis=1)) == [0, 1]  # the two best are the two discs
-    assert overlaps.max(axis=1).min() > 0.7
+    assert overlaps.max(axis=1).min() > 0.8
+    assert found.class_scores[1] > 0.5
