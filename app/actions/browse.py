@@ -1,27 +1,11 @@
 """What is open: a list of images, one of them on the canvas."""
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from dataclasses import replace
+from typing import get_args
 from urllib.parse import quote
 
 from app.services import CheckpointFile, Services, StoredImage
 from app.session import Session, Source
-
-State = Literal["ready", "waiting", "failed"]
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """The open list as the left rail shows it.
-
-    images     in order
-    states     one an image: is there a result?
-    sentences  key -> what went wrong, for those that failed
-    """
-
-    images: tuple[StoredImage, ...]
-    states: tuple[State, ...]
-    sentences: dict[str, str] = field(default_factory=dict)
 
 
 def opened(session: Session, services: Services) -> Session:
@@ -83,16 +67,6 @@ def list_open(session: Session, services: Services) -> tuple[StoredImage, ...]:
     return services.images.listed(session.source)
 
 
-def shelf(session: Session, services: Services) -> Shelf:
-    """Describe the open list."""
-    images = list_open(session, services)
-    file = services.checkpoints.find(session.checkpoint)
-    run = services.runner.state(session.run)
-    sentences = {failure.key: failure.sentence for failure in run.failures} if run else {}
-    ready = services.ready(file, images) if file else frozenset()
-    return Shelf(images, tuple(_state(i.key, ready, sentences) for i in images), sentences)
-
-
 def document_url(key: str, file: CheckpointFile | None, *, wait: bool = False) -> str:
     """Write the address of an image's document: as it is, or once the model has seen it."""
     asked = [] if file is None else [f"checkpoint={quote(file.name, safe='')}"]
@@ -115,9 +89,3 @@ def empty_sentence(session: Session, services: Services) -> str:
     if session.source == "uploads" and services.images.listed("samples"):
         return f"{choose} Or look at a sample first."
     return choose
-
-
-def _state(key: str, ready: frozenset[str], sentences: dict[str, str]) -> State:
-    if key in ready:
-        return "ready"
-    return "failed" if key in sentences else "waiting"

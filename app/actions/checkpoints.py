@@ -46,7 +46,8 @@ def _opened(session: Session, services: Services, file: CheckpointFile) -> Sessi
         services.models.get(file, services.checkpoints.identity(file))
     except (ComaskError, OSError) as error:
         return replace(session, complaint=_sentence(error))
-    return replace(session, checkpoint=file.name, complaint="")
+    services.runner.stop(session.run)
+    return replace(session, checkpoint=file.name, run=None, complaint="")
 
 
 def _sentence(error: Exception) -> str:

@@ -1,48 +1,65 @@
 """Runs over the open list: start, stop, and how far they are."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from app.actions.browse import list_open
-from app.services import RunState, Services
+from app.services import CheckpointFile, RunState, Services, StoredImage
 from app.session import Session
-from comask.errors import ComaskError
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What the status line says.
+    """What the machine is doing for a tab.
 
     checkpoint   name, or "" when there is none
     device       where the model runs, or "" until it is open
     text         the run in words
     done, total  images of the run
     running      whether there is something to wait for, or to stop
-    can_run      whether images are left that a new run would take
+    can_run      whether images are left that a run would take
+    complaint    why the checkpoint can't be used
+    notes        key of an image -> what went wrong with it in this run
     """
 
-    checkpoint: str
-    device: str
-    text: str
-    done: int
-    total: int
-    running: bool
-    can_run: bool
+    checkpoint: str = ""
+    device: str = ""
+    text: str = ""
+    done: int = 0
+    total: int = 0
+    running: bool = False
+    can_run: bool = False
+    complaint: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """Say whether nothing will change by itself."""
+        known = not self.checkpoint or self.device or self.complaint
+        return not self.running and bool(known)
 
 
-def started(session: Session, services: Services) -> Session:
-    """Run the model over the images of the open list that have no result yet."""
+def started(
+    session: Session, services: Services, images: tuple[StoredImage, ...] | None = None
+) -> Session:
+    """Run the model over some images, or the open list; those with a result are done already."""
     file = services.checkpoints.find(session.checkpoint)
-    images = list_open(session, services)
+    images = list_open(session, services) if images is None else images
     if file is None or not images:
-        services.runner.stop(session.run)
-        return replace(session, run=None)
+        return stopped(session, services)
     try:
         run = services.start_run(session.id, file, images)
-    except (ComaskError, OSError) as error:
-        return replace(session, run=None, complaint=str(error))
-    if session.image is not None:
-        services.runner.prefer(run, session.image)
+    except OSError as error:
+        return replace(session, run=None, complaint=f"{file.name} can't be read: {error.strerror}.")
     return replace(session, run=run)
+
+
+def started_over_uploads(session: Session, services: Services, keys: object) -> Session:
+    """Run the model over uploads that just came, by their keys; unknown ones are passed over."""
+    given = keys if isinstance(keys, list) else []
+    found = [services.images.find(key) for key in given if isinstance(key, str)]
+    images = tuple(image for image in found if image is not None and image.source == "uploads")
+    return started(session, services, images) if images else session
 
 
 def stopped(session: Session, services: Services) -> Session:
@@ -55,27 +72,33 @@ def progress(session: Session, services: Services) -> Progress:
     """Say what the machine is doing for this tab."""
     file = services.checkpoints.find(session.checkpoint)
     if file is None:
-        return Progress("", "", "No checkpoint", 0, 0, running=False, can_run=False)
-    device = device_word(services.device(file))
+        return Progress(text="No checkpoint")
+    here = Progress(
+        checkpoint=file.name,
+        device=device_word(services.device(file)),
+        complaint=services.refusal(file),
+        can_run=_is_work_left(session, services, file),
+    )
     state = services.runner.state(session.run)
     if state is None:
-        return Progress(file.name, device, "", 0, 0, running=False, can_run=False)
+        return here
     running = state.stage == "running"
-    return Progress(
-        checkpoint=file.name,
-        device=device,
+    return replace(
+        here,
         text=_in_words(state, services.models.opening),
         done=state.done + len(state.failures),
         total=state.total,
         running=running,
-        can_run=not running and state.done < state.total,
+        can_run=here.can_run and not running,
+        complaint=here.complaint or state.sentence,
+        notes={failure.key: failure.sentence for failure in state.failures},
     )
 
 
-def failure(session: Session, services: Services) -> str:
-    """Say why the tab's run ended before its time, or nothing."""
-    state = services.runner.state(session.run)
-    return state.sentence if state is not None and state.stage == "failed" else ""
+def _is_work_left(session: Session, services: Services, file: CheckpointFile) -> bool:
+    """Say whether a run is worth offering: one image alone is looked at when it is opened."""
+    images = list_open(session, services)
+    return len(images) > 1 and len(services.ready(file, images)) < len(images)
 
 
 def _in_words(state: RunState, opening: str | None) -> str:

@@ -127,10 +127,15 @@ class Busy(TypedDict):
 
 
 class CanvasProgress(TypedDict, total=False):
-    """The property ``progress``: the same two keys of the value, sent alone while work goes on."""
+    """The property ``progress``: what changes while work goes on, sent without the value.
+
+    status, busy  as in the value
+    notes         key of an image -> what went wrong with it, for the list
+    """
 
     status: list[str]
     busy: Busy | None
+    notes: dict[str, str]
 
 
 class CanvasValue(TypedDict, total=False):

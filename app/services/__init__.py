@@ -54,6 +54,10 @@ class Services:
         """Say where a checkpoint's model runs, once it is open."""
         return self.models.device(self.checkpoints.identity(file))
 
+    def refusal(self, file: CheckpointFile) -> str:
+        """Say why a checkpoint could not be opened, if it could not."""
+        return self.models.refusal(self.checkpoints.identity(file))
+
     def start_run(self, owner: str, file: CheckpointFile, images: tuple[StoredImage, ...]) -> str:
         """Queue those images that have no result yet."""
         ready = self.ready(file, images)

@@ -66,7 +66,7 @@ class CheckpointShelf:
     def listed(self) -> tuple[CheckpointFile, ...]:
         """List the given file, then the bundled ones, then the workspace's, by name."""
         found: list[CheckpointFile] = []
-        if self._given is not None:
+        if self._given is not None and self._given.is_file():
             found.append(CheckpointFile(self._given.stem, self._given, "given"))
         for folder, origin in ((self._bundled, "bundled"), (self._workspace, "workspace")):
             for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
@@ -128,25 +128,39 @@ class Models:
         self._open = open_detector
         self._lock = threading.Lock()
         self._models: dict[str, Detector] = {}
+        self._devices: dict[str, str] = {}
+        self._refusals: dict[str, str] = {}
         self.opening: str | None = None  # the name of the checkpoint that is being read
 
     def get(self, file: CheckpointFile, identity: str) -> Detector:
         """Take an open model or open it; raises CheckpointError, and the others stay open."""
         with self._lock:
             if identity not in self._models:
-                self.opening = file.name
-                try:
-                    self._models[identity] = _opened(self._open, file.path, file.path.name)
-                finally:
-                    self.opening = None
+                self._add(file, identity)
                 while len(self._models) > OPEN_MODELS:
                     del self._models[next(iter(self._models))]
             return self._models[identity]
 
     def device(self, identity: str) -> str | None:
-        """Say where an open model runs, in a word."""
-        model = self._models.get(identity)
-        return None if model is None else str(model.device)
+        """Say where a model that was opened runs, in a word."""
+        return self._devices.get(identity)
+
+    def refusal(self, identity: str) -> str:
+        """Say why a model could not be opened, if it could not."""
+        return self._refusals.get(identity, "")
+
+    def _add(self, file: CheckpointFile, identity: str) -> None:
+        self.opening = file.name
+        try:
+            model = _opened(self._open, file.path, file.path.name)
+        except CheckpointError as error:
+            self._refusals[identity] = str(error)
+            raise
+        finally:
+            self.opening = None
+        self._refusals.pop(identity, None)
+        self._models[identity] = model
+        self._devices[identity] = str(model.device)
 
 
 def _opened(open_detector: OpenDetector, path: Path, name: str) -> Detector:

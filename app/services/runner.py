@@ -12,7 +12,7 @@ from comask.errors import CheckpointError, ComaskError
 
 Stage = Literal["running", "finished", "stopped", "failed"]
 
-KEPT_RUNS = 200  # states of older runs are forgotten
+KEPT_RUNS = 200  # older ones that have ended are forgotten
 
 _LOG = logging.getLogger(__name__)
 
@@ -81,10 +81,7 @@ class Runner:
             self._runs[run_id] = _Run(
                 owner, checkpoint, frozenset(pending), dict.fromkeys(pending), state
             )
-            while len(self._runs) > KEPT_RUNS:
-                oldest = next(iter(self._runs))
-                self._stop(oldest)
-                del self._runs[oldest]
+            self._forget_old()
             if self._thread is None and not self._closing:
                 self._thread = threading.Thread(target=self._loop, name="runner", daemon=True)
                 self._thread.start()
@@ -137,6 +134,11 @@ class Runner:
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout)
+
+    def _forget_old(self) -> None:
+        ended = [run_id for run_id, run in self._runs.items() if run.state.stage != "running"]
+        for run_id in ended[: max(0, len(self._runs) - KEPT_RUNS)]:
+            del self._runs[run_id]
 
     def _stop(self, run_id: str) -> None:
         run = self._runs[run_id]

@@ -1,6 +1,7 @@
 """The page Browse: the canvas with what is open, and the controls on top of its left rail."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -8,12 +9,12 @@ import gradio as gr
 
 from app.actions import browse, checkpoints, predict
 from app.canvas.component import mask_canvas
-from app.canvas.payload import Busy, CanvasValue, StripImage
+from app.canvas.payload import Busy, CanvasProgress, CanvasValue, StripImage
 from app.services import CheckpointFile, Services
 from app.session import Session
 from app.views.parts import from_file, sentence
 
-TICK = 0.7  # seconds between two looks at a run that goes on
+TICK = 0.5  # seconds between two looks at what goes on
 
 # Picking an image is the browser's own business. Events that must know which one is open ask the
 # canvas: its key takes the place of the last input.
@@ -22,20 +23,29 @@ WITH_IMAGE = "(...given) => [...given.slice(0, -1), window.studio?.state().docum
 Changes = dict[Any, Any]  # component -> its update
 
 
-class FilesValue(TypedDict):
-    """What the upload panel knows.
+class AboutFiles(TypedDict):
+    """What the upload panel knows, its property ``about``.
 
     export       address of the whole list's COCO file, "" while there is none
     images       how many are in the list
     samples      how many samples there are
     image_bytes  the largest file that is taken
-    first        comes back with the key of the first image that was taken
     """
 
     export: str
     images: int
     samples: int
     image_bytes: int
+
+
+class TakenFiles(TypedDict):
+    """What the upload panel says, its value, which only the browser writes.
+
+    keys   of the images that were taken
+    first  the key to open, once
+    """
+
+    keys: list[str]
     first: str | None
 
 
@@ -52,7 +62,6 @@ class BrowseView(NamedTuple):
     checkpoint_upload: gr.UploadButton
     hint: gr.HTML
     complaint: gr.HTML
-    timer: gr.Timer
 
 
 def build() -> BrowseView:
@@ -65,7 +74,7 @@ def build() -> BrowseView:
             container=False,
             elem_id="source",
         )
-        files = from_file("files", elem_id="upload")
+        files = from_file("files", elem_id="upload", about=None)
         with gr.Row(elem_id="checkpoint_row"):
             checkpoint = gr.Dropdown(
                 [], label="Checkpoint", container=False, min_width=0, elem_id="checkpoint"
@@ -76,12 +85,9 @@ def build() -> BrowseView:
         hint = sentence("hint")
         complaint = sentence("complaint")
         with gr.Row(elem_id="run_row"):
-            run = gr.Button("Run", visible=False, min_width=0, size="sm", elem_id="run")
+            run = gr.Button("Run all", visible=False, min_width=0, size="sm", elem_id="run")
             stop = gr.Button("Stop", visible=False, min_width=0, size="sm", elem_id="stop")
-            remove = gr.Button(
-                "Remove image", visible=False, min_width=0, size="sm", elem_id="remove"
-            )
-    timer = gr.Timer(TICK, active=False)
+            remove = gr.Button("Remove", visible=False, min_width=0, size="sm", elem_id="remove")
     return BrowseView(
         canvas=canvas,
         source=source,
@@ -93,12 +99,16 @@ def build() -> BrowseView:
         checkpoint_upload=checkpoint_upload,
         hint=hint,
         complaint=complaint,
-        timer=timer,
     )
 
 
 def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Services) -> None:
     """Connect controls to actions."""
+    quiet: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_limit": None,
+        "api_visibility": "private",
+    }
 
     def on(
         listen: Callable[..., Any],
@@ -118,95 +128,101 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
             after = browse.led(held, action(held, *values), None if again else shown)
             return {session: after, **render(view, after, services)}
 
-        listen(
+        event = listen(
             handle,
             inputs=[session, *inputs, view.canvas],
             outputs=[session, *view],
             js=WITH_IMAGE,
-            show_progress="hidden",
             trigger_mode=trigger_mode,
-            concurrency_limit=None,
-            api_visibility="private",
+            **quiet,
         )
+        # what follows is pushed: the page asks for nothing while a run goes on
+        followers = [view.canvas, view.run, view.stop, view.complaint]
+        event.then(follow, session, followers, trigger_mode="multiple", **quiet)
 
-    def run_over(held: Session) -> Session:
-        return predict.started(held, services)
+    async def follow(held: Session) -> AsyncIterator[Changes]:
+        async for changes in news(view, held, services):
+            yield changes
 
-    def run_unless_refused(held: Session) -> Session:
-        return held if held.complaint else run_over(held)
+    def taken(held: Session, value: TakenFiles) -> Session:
+        held = browse.uploaded(held, services, value["first"])
+        return predict.started_over_uploads(held, services, value["keys"])
 
-    on(page.load, lambda _: run_over(browse.opened(Session(), services)))
-    on(view.source.input, lambda s, name: run_over(browse.switched(s, services, name)), view.source)
-    on(view.canvas.open_sample, lambda s: run_over(browse.switched(s, services, "samples")))
-    on(
-        view.files.uploaded,
-        lambda s, value: run_over(browse.uploaded(s, services, value.get("first"))),
-        view.files,
-        trigger_mode="always_last",
-    )
+    on(page.load, lambda _: browse.opened(Session(), services))
+    on(view.source.input, lambda s, name: browse.switched(s, services, name), view.source)
+    on(view.canvas.open_sample, lambda s: browse.switched(s, services, "samples"))
+    on(view.files.uploaded, taken, view.files, trigger_mode="always_last")
     on(
         view.checkpoint.input,
-        lambda s, name: run_unless_refused(checkpoints.chosen(s, services, name)),
+        lambda s, name: checkpoints.chosen(s, services, name),
         view.checkpoint,
     )
     on(
         view.checkpoint_upload.upload,
-        lambda s, path: run_unless_refused(checkpoints.uploaded(s, services, Path(path))),
+        lambda s, path: checkpoints.uploaded(s, services, Path(path)),
         view.checkpoint_upload,
     )
-    on(view.run.click, run_over, again=True)
+    on(view.run.click, lambda s: predict.started(s, services), again=True)
     on(view.stop.click, lambda s: predict.stopped(s, services))
     on(view.remove.click, lambda s: browse.removed(s, services, s.image))
-    view.timer.tick(
-        lambda held: tick(view, held, services),
-        inputs=session,
-        outputs=list(view),
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    )
+
+
+async def news(view: BrowseView, session: Session, services: Services) -> AsyncIterator[Changes]:
+    """Tell what goes on until nothing more will happen by itself."""
+    yield {view.canvas: gr.skip()}  # a generator that tells nothing at all would empty everything
+    told: predict.Progress | None = None
+    while True:
+        state = services.runner.state(session.run)
+        if state is not None and state.stage == "stopped":
+            return  # whoever stopped it has shown it, or has started another
+        progress = await asyncio.to_thread(predict.progress, session, services)
+        if progress != told:
+            told = progress
+            yield {view.canvas: gr.HTML(progress=_said(progress)), **_buttons(view, progress)}
+        if progress.settled:
+            return
+        await asyncio.sleep(TICK)
 
 
 def render(view: BrowseView, session: Session, services: Services) -> Changes:
     """Show a session: every component of the page."""
     file = services.checkpoints.find(session.checkpoint)
-    names = checkpoints.names(services)
     images = browse.list_open(session, services)
     uploads = len(services.images.listed("uploads"))
     choices = [("Samples", "samples"), (f"Uploads ({uploads})", "uploads")]
+    progress = predict.progress(session, services)
     return {
-        view.canvas: gr.HTML(value=canvas_value(session, file, services)),
+        view.canvas: gr.HTML(value=canvas_value(session, file, progress, services)),
         view.source: gr.Radio(choices=choices, value=session.source),
-        view.files: gr.HTML(value=files_value(session, file, services)),
+        view.files: gr.HTML(about=about_files(session, file, services)),
         view.remove: gr.Button(visible=session.source == "uploads" and bool(images)),
-        view.checkpoint: gr.Dropdown(choices=names, value=file.name if file else None),
+        view.checkpoint: gr.Dropdown(
+            choices=checkpoints.names(services), value=file.name if file else None
+        ),
         view.checkpoint_upload: gr.UploadButton(value=None),
-        **_run_controls(view, session, file, services),
+        view.hint: "" if file else checkpoints.none_yet(services),
+        **_buttons(view, progress),
+        view.complaint: session.complaint or progress.complaint,
     }
 
 
-def tick(view: BrowseView, session: Session, services: Services) -> Changes:
-    """Show how far the run is; at its end, everything."""
-    progress = predict.progress(session, services)
-    if not progress.running:
-        return render(view, session, services)
-    return {view.canvas: gr.HTML(progress={"status": _status(progress), "busy": _busy(progress)})}
-
-
-def canvas_value(session: Session, file: CheckpointFile | None, services: Services) -> CanvasValue:
+def canvas_value(
+    session: Session,
+    file: CheckpointFile | None,
+    progress: predict.Progress,
+    services: Services,
+) -> CanvasValue:
     """Describe what is open to the canvas."""
-    shelf = browse.shelf(session, services)
-    progress = predict.progress(session, services)
     rows: list[StripImage] = []
-    for image in shelf.images:
+    for image in browse.list_open(session, services):
         row: StripImage = {
             "key": image.key,
             "file_name": image.file_name,
             "url": browse.document_url(image.key, file),
             "thumb": f"/api/thumbnails/{image.key}",
         }
-        if image.key in shelf.sentences:
-            row["note"] = shelf.sentences[image.key]
+        if image.key in progress.notes:
+            row["note"] = progress.notes[image.key]
         if file is not None:
             row["export"] = browse.export_url(image.key, file)
         rows.append(row)
@@ -220,27 +236,31 @@ def canvas_value(session: Session, file: CheckpointFile | None, services: Servic
     }
 
 
-def files_value(session: Session, file: CheckpointFile | None, services: Services) -> FilesValue:
+def about_files(session: Session, file: CheckpointFile | None, services: Services) -> AboutFiles:
     """Describe the list to the upload panel."""
     return {
         "export": "" if file is None else browse.list_export_url(session, file),
         "images": len(browse.list_open(session, services)),
         "samples": len(services.images.listed("samples")),
         "image_bytes": services.settings.limits.image_bytes,
-        "first": None,
     }
 
 
-def _run_controls(
-    view: BrowseView, session: Session, file: CheckpointFile | None, services: Services
-) -> Changes:
-    progress = predict.progress(session, services)
-    return {
-        view.hint: checkpoints.none_yet(services) if file is None else "",
-        view.complaint: session.complaint or predict.failure(session, services),
+def _buttons(view: BrowseView, progress: predict.Progress) -> Changes:
+    changes: Changes = {
         view.run: gr.Button(visible=progress.can_run),
         view.stop: gr.Button(visible=progress.running),
-        view.timer: gr.Timer(active=progress.running),
+    }
+    if progress.complaint:
+        changes[view.complaint] = progress.complaint
+    return changes
+
+
+def _said(progress: predict.Progress) -> CanvasProgress:
+    return {
+        "status": _status(progress),
+        "busy": _busy(progress),
+        "notes": dict(progress.notes),
     }
 
 

@@ -8,13 +8,14 @@ import gradio as gr
 STATIC = Path(__file__).parent / "static"
 
 
-def from_file(name: str, *, elem_id: str, value: Any = None) -> gr.HTML:
+def from_file(name: str, *, elem_id: str, **properties: Any) -> gr.HTML:
     """Make a component of ``static/<name>.html`` and ``static/<name>.js``.
 
-    The markup has no slots: what changes comes as ``value`` and is put in as text by the script.
+    The markup has no slots: what changes comes as ``value`` or another property, and is put in as
+    text by the script.
     """
     return gr.HTML(
-        value,
+        **properties,
         html_template=(STATIC / f"{name}.html").read_text(encoding="utf-8"),
         js_on_load=(STATIC / f"{name}.js").read_text(encoding="utf-8"),
         apply_default_css=False,

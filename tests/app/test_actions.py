@@ -149,17 +149,52 @@ def test_a_stopped_run_can_go_on(tmp_path: Path) -> None:
 
 
 def test_an_image_that_the_model_fails_on_is_named(tmp_path: Path) -> None:
-    services = studio(tmp_path, samples=1)
+    services = studio(tmp_path)
     bad = services.images.add(encode(np.full((9, 9, 3), 13, np.uint8)), "bad.png").image
+    services.images.add(blobs(seed=8), "good.png")
     session = predict.started(browse.uploaded(Session(), services, bad.key), services)
     wait_for_run(services, session.run)
-    shelf = browse.shelf(session, services)
-    assert shelf.states == ("failed",)
-    assert "out of memory" in shelf.sentences[bad.key]
     progress = predict.progress(session, services)
-    assert (progress.text, progress.can_run) == ("1 image done, 1 failed", True)
+    assert list(progress.notes) == [bad.key]
+    assert "out of memory" in progress.notes[bad.key]
+    assert (progress.text, progress.can_run) == ("2 images done, 1 failed", True)
     file = services.checkpoints.find(None)
     assert "out of memory" in documents.document(services, file, bad)["note"]
+
+
+def test_only_the_uploads_that_came_are_run_over(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    keys = [services.images.add(blobs(seed=seed), f"{seed}.png").image.key for seed in (7, 8, 9)]
+    session = browse.uploaded(Session(), services, keys[1])
+    sample = services.images.listed("samples")[0].key
+    given = [keys[1], "nonsense", None, sample, keys[2]]
+    after = predict.started_over_uploads(session, services, given)
+    wait_for_run(services, after.run)
+    assert predict.progress(after, services).text == "2 images done"
+    for nonsense in (None, [], "x", [5]):
+        assert predict.started_over_uploads(session, services, nonsense) == session
+
+
+def test_a_checkpoint_that_does_not_open_is_told(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    (tmp_path / "assets/checkpoints/a-bad.safetensors").write_bytes(b"garbage")
+    session = predict.started(browse.opened(Session(), services), services)
+    wait_for_run(services, session.run)
+    progress = predict.progress(session, services)
+    assert progress.complaint == "a-bad.safetensors is no checkpoint, or one cut short"
+    assert progress.settled
+
+
+def test_nothing_changes_by_itself_once_the_device_is_known(tmp_path: Path) -> None:
+    services = studio(tmp_path)
+    session = browse.opened(Session(), services)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    assert not predict.progress(session, services).settled
+    services.models.get(file, services.checkpoints.identity(file))
+    progress = predict.progress(session, services)
+    assert (progress.settled, progress.device, progress.text) == (True, "CPU", "")
+    assert progress.can_run
 
 
 @pytest.mark.parametrize(
@@ -173,12 +208,25 @@ def test_times_in_words(seconds: float, words: str) -> None:
 # -- checkpoints --------------------------------------------------------------------------------
 
 
-def test_choosing_opens_and_keeps_the_image(tmp_path: Path) -> None:
+def test_choosing_opens_and_keeps_the_image_and_ends_the_run(tmp_path: Path) -> None:
     services = studio(tmp_path)
     (tmp_path / "workspace/checkpoints/other.safetensors").write_bytes(STAND_IN + b"other")
-    session = browse.opened(Session(), services)
+    session, _ = ran(services)
     after = checkpoints.chosen(session, services, "other")
-    assert after == replace(session, checkpoint="other")
+    assert after == replace(session, checkpoint="other", run=None)
+
+
+def test_the_canvas_is_led_where_it_is_not() -> None:
+    before = Session(image="a", sent="a", revision=4, checkpoint="c")
+    assert browse.led(before, before, "a") == before
+    for after, shown in (
+        (before, None),  # nothing could be shown
+        (before, "b"),
+        (replace(before, checkpoint="d"), "a"),
+        (replace(before, image="b"), "a"),
+    ):
+        led = browse.led(before, after, shown)
+        assert (led.sent, led.revision) == (after.image, 5)
 
 
 def test_a_refused_checkpoint_leaves_the_one_before(tmp_path: Path) -> None:

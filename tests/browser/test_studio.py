@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import uvicorn
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from pycocotools import mask as codec
 from pycocotools.coco import COCO
 
@@ -144,7 +144,6 @@ def test_it_opens_on_the_samples_with_their_instances(shared_site: Site, page: P
     assert opened["total"] == len(prediction) > 2
     assert opened["shown"] == above(prediction, opened["threshold"])
     expect(page.get_by_test_id("image")).to_have_count(3)
-    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
     for word in ("first", "CPU"):
         expect(page.get_by_test_id("status-text")).to_contain_text(word)
 
@@ -153,7 +152,7 @@ def test_the_slider_shows_what_a_run_at_that_score_gives_and_asks_nobody(
     shared_site: Site, page: Page
 ) -> None:
     prediction = show(page, shared_site)
-    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    expect(page.get_by_test_id("status-text")).to_contain_text("CPU", timeout=PATIENCE)
     shown: list[list[str]] = []
 
     def move() -> None:
@@ -170,7 +169,7 @@ def test_the_slider_shows_what_a_run_at_that_score_gives_and_asks_nobody(
 def test_a_click_picks_the_instance_in_the_list_too(shared_site: Site, page: Page) -> None:
     show(page, shared_site)
     slide(page, 0.05)
-    expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
+    expect(page.get_by_test_id("status-text")).to_contain_text("CPU", timeout=PATIENCE)
     wanted = state(page)["shown"][-1]
     point = page.evaluate("id => window.studio.point(id)", wanted)
 
@@ -284,20 +283,49 @@ def test_names_of_strangers_are_only_text(site: Site, page: Page) -> None:
     assert page.title() == "CoMask Studio"
 
 
-def test_one_image_can_be_looked_at_while_others_wait_and_the_run_stopped(
-    site: Site, page: Page
-) -> None:
+def test_a_run_over_the_list_shows_its_progress_and_can_be_stopped(site: Site, page: Page) -> None:
     site.detector.gate.clear()
     page.goto(site.address)
-    until(page, "s.total === 0")
+    until(page, "s.pending")
+    expect(page.get_by_test_id("busy-text")).to_contain_text("Looking for instances")
+    page.locator("#run").click()
     expect(page.get_by_test_id("busy-text")).to_contain_text("0 of 3 images", timeout=PATIENCE)
     page.locator("#stop").click()
     expect(page.get_by_test_id("status-text")).to_contain_text("Stopped at", timeout=PATIENCE)
     site.detector.gate.set()
     page.locator("#run").click()
     expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
-    until(page, "s.total > 0")
-    expect(page.locator("#stop")).to_be_hidden()
+    until(page, "s.total > 0 && !s.pending")
+    for hidden in ("#stop", "#run"):
+        expect(page.locator(hidden)).to_be_hidden()
+
+
+def test_a_run_is_pushed_to_the_page(site: Site, page: Page) -> None:
+    show(page, site)
+    site.detector.gate.clear()
+    page.locator("#run").click()
+    expect(page.get_by_test_id("busy-text")).to_contain_text("1 of 3 images", timeout=PATIENCE)
+    page.wait_for_timeout(2_000)  # until the page listens
+
+    def finish() -> None:
+        site.detector.gate.set()
+        status = page.get_by_test_id("status-text")
+        expect(status).to_contain_text("3 images done", timeout=PATIENCE)
+
+    assert requests_during(page, finish) == []
+
+
+def test_an_image_that_the_model_fails_on_says_so_in_the_list(site: Site, page: Page) -> None:
+    page.goto(site.address)
+    bad = encode(np.full((30, 40, 3), 13, np.uint8))
+    until(page, "true")
+    upload(page, [("good.png", blobs(seed=11)), ("bad.png", bad)])
+    status = page.get_by_test_id("status-text")
+    expect(status).to_contain_text("2 images done, 1 failed", timeout=PATIENCE)
+    row = page.get_by_test_id("image").filter(has_text="bad.png")
+    expect(row).to_contain_text("out of memory")
+    row.click()
+    expect(page.get_by_test_id("instances-note")).to_contain_text("out of memory")
 
 
 def test_a_file_that_is_no_checkpoint_is_one_sentence_and_all_stays(
@@ -336,21 +364,30 @@ def test_an_uploaded_checkpoint_is_chosen_and_the_other_can_be_chosen_again(
     until(page, "s.url.includes('checkpoint=first') && s.total > 0")
 
 
-def test_the_whole_list_is_downloaded_in_one_file(
-    shared_site: Site, page: Page, tmp_path: Path
-) -> None:
-    show(page, shared_site)
+def test_the_whole_list_is_downloaded_in_one_file(site: Site, page: Page, tmp_path: Path) -> None:
+    show(page, site)
     slide(page, 0.3)
+    page.locator("#run").click()
     expect(page.get_by_test_id("status-text")).to_contain_text("3 images done", timeout=PATIENCE)
     with page.expect_download() as waiting:
         page.get_by_test_id("download-all").click()
     waiting.value.save_as(tmp_path / "all.json")
     content = json.loads((tmp_path / "all.json").read_text())
-    samples = shared_site.services.images.listed("samples")
+    samples = site.services.images.listed("samples")
     assert [i["file_name"] for i in content["images"]] == [image.file_name for image in samples]
-    wanted = [len(above(prediction_of(shared_site, image.key), 0.3)) for image in samples]
+    wanted = [len(above(prediction_of(site, image.key), 0.3)) for image in samples]
     found = [sum(a["image_id"] == number for a in content["annotations"]) for number in (1, 2, 3)]
     assert found == wanted
+
+
+def test_a_list_in_part_is_not_downloaded_and_says_why(site: Site, browser: Browser) -> None:
+    with browser.new_context() as context:  # the refused request is an error in its console
+        page = context.new_page()
+        show(page, site)
+        page.get_by_test_id("download-all").click()
+        refused = page.get_by_test_id("refused")
+        expect(refused).to_contain_text("Nothing was downloaded", timeout=PATIENCE)
+        expect(refused).to_contain_text("2 of 3 images have no result yet")
 
 
 def test_without_a_checkpoint_the_page_says_the_next_step(page: Page, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@
       this.counter = find("images-count");
       this.onpick = onpick;
       this.images = [];
+      this.stamp = null; // of the list that is shown
+      this.marked = -1;
       this.current = null;
       this.box.addEventListener("click", (event) => {
         const row = event.target.closest("[data-at]");
@@ -26,9 +28,26 @@
 
     // [{key, file_name, url, thumb, note}]; note, if any, says why it can't be opened yet
     fill(images) {
-      this.images = images;
-      this.section.hidden = images.length === 0;
-      this.box.replaceChildren(...images.map((image, at) => row(image, at)));
+      const stamp = JSON.stringify(images);
+      if (stamp !== this.stamp) {
+        this.stamp = stamp;
+        this.images = [...images];
+        this.section.hidden = images.length === 0;
+        this.box.replaceChildren(...images.map((image, at) => row(image, at)));
+        this.marked = -1;
+      }
+      this.mark();
+    }
+
+    // {key: sentence}: what went wrong since the list was filled
+    annotate(notes) {
+      this.images.forEach((image, at) => {
+        const note = notes[image.key];
+        if (!note || note === image.note) return;
+        this.images[at] = { ...image, note };
+        this.box.children[at].replaceWith(row(this.images[at], at));
+        this.stamp = null;
+      });
       this.mark();
     }
 
@@ -58,7 +77,8 @@
     mark() {
       const { at } = this;
       [...this.box.children].forEach((child, index) => child.setAttribute("aria-selected", index === at));
-      this.box.children[at]?.scrollIntoView({ block: "nearest" });
+      if (at !== this.marked) this.box.children[at]?.scrollIntoView({ block: "nearest" });
+      this.marked = at;
       this.counter.textContent = at < 0 ? dom.grouped(this.images.length) : `${at + 1} of ${dom.grouped(this.images.length)}`;
     }
   }

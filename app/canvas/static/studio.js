@@ -69,12 +69,13 @@
       this.follow(new Set(["document"]));
     }
 
-    // {status, busy}: what changes while something runs, apart from the value to stay small
+    // {status, busy, notes}: what changes while something runs, apart from the value to stay small
     takeProgress(progress) {
       if (!progress) return;
       this.said = { ...this.said, ...progress };
       this.showStatus(this.said.status);
       this.showBusy(this.busy);
+      if (progress.notes) this.strip.annotate(progress.notes);
       this.showWhatIsOpen();
     }
 

@@ -11,12 +11,12 @@ let sending = false;
 let stopped = null; // an AbortController while files are sent
 let count = { done: 0, total: 0 };
 let refused = [];
-let first = null; // the key of the first image that was taken, until Python knows it
-let taken = false;
+let keys = []; // of the images that were taken
+let first = null; // the one to open, until Python knows it
 let told = 0;
 
 function show() {
-  const { export: address, images, samples } = props.value ?? {};
+  const { export: address, images, samples } = props.about ?? {};
   element.closest("#canvas")?.toggleAttribute("data-no-samples", samples === 0);
   find("download-all").hidden = !address || !(images > 1);
   find("upload-progress").hidden = !sending;
@@ -42,7 +42,7 @@ function forget() {
 }
 
 async function send({ name, file }) {
-  const limit = props.value?.image_bytes;
+  const limit = props.about?.image_bytes;
   if (limit && file.size > limit) {
     return refuse(`${name} is larger than ${Math.floor(limit / 1e6)} MB; make it smaller or cut it up.`);
   }
@@ -58,15 +58,15 @@ async function send({ name, file }) {
   const said = await answer.json().catch(() => ({}));
   if (!answer.ok) return refuse(`${name}: ${said.detail ?? `the server answered ${answer.status}.`}`);
   for (const one of said.refused) refuse(one.sentence);
-  if (said.accepted.length > 0 && !taken) first = said.accepted[0].key;
-  taken ||= said.accepted.length > 0;
+  if (keys.length === 0) first = said.accepted[0]?.key ?? null;
+  keys.push(...said.accepted.map((one) => one.key));
   return undefined;
 }
 
 function tell(force) {
-  if (!taken || (!force && performance.now() - told < TOLD_EVERY)) return;
+  if (keys.length === 0 || (!force && performance.now() - told < TOLD_EVERY)) return;
   told = performance.now();
-  props.value = { ...props.value, first };
+  props.value = { keys: [...keys], first };
   first = null;
   trigger("uploaded");
 }
@@ -76,7 +76,8 @@ async function sendAll(files) {
   if (!sending) {
     forget();
     count = { done: 0, total: 0 };
-    taken = false;
+    keys = [];
+    first = null;
     told = 0;
   }
   waiting.push(...files);
@@ -128,7 +129,7 @@ find("refused-close").addEventListener("click", () => {
   show();
 });
 find("download-all").addEventListener("click", async () => {
-  const url = new URL(props.value.export, document.baseURI);
+  const url = new URL(props.about.export, document.baseURI);
   url.searchParams.set("min_score", (window.studio?.state().threshold ?? 0.05).toFixed(2));
   forget();
   const answer = await fetch(url).catch(() => null);
@@ -164,5 +165,5 @@ window.addEventListener("drop", async (event) => {
   const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   sendAll(entries.length > 0 ? await unpack(entries) : [...event.dataTransfer.files].map(named));
 });
-watch("value", show);
+watch("about", show);
 show();
