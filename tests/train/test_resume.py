@@ -101,6 +101,8 @@ def test_stopping_changes_nothing(data: Folders, straight: Folders, tmp_path: Pa
 
     train(small_recipe(), folders, small_pace(workers=1, resume=True), refused)
     assert_same(state(folders), state(straight))
+    kept = [(one.output / "best.safetensors").read_bytes() for one in (folders, straight)]
+    assert kept[0] == kept[1]
     assert losses(folders) == losses(straight)
     assert board_steps(folders) == board_steps(straight) == [1, 2, 3, 4]
     seconds = [line["seconds"] for line in log(folders)]
