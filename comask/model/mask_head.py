@@ -16,6 +16,7 @@ from comask.model.norm import GroupNorm
 REGION = 14  # cells a side of what the head takes in
 CELLS = 7  # cells a side of its trunk
 MASK = 28  # cells a side of its masks
+CHUNK = 32  # regions drawn at once: their large maps stay in the cache, and memory stays bounded
 
 
 class HeadOutput(NamedTuple):
@@ -67,6 +68,10 @@ class MaskHead(nn.Module):
 
     def _mask(self, trunk: Tensor, labels: Tensor) -> Tensor:
         """Draw each region's mask of its own label only: (N, C, 7, 7) -> (N, 28, 28) logits."""
+        parts = zip(trunk.split(CHUNK), labels.split(CHUNK), strict=True)
+        return torch.cat([self._draw(*part) for part in parts])
+
+    def _draw(self, trunk: Tensor, labels: Tensor) -> Tensor:
         drawn = F.relu(self.norm1(self.enlarge1(trunk)), inplace=True)
         drawn = F.relu(self.norm2(self.enlarge2(drawn)), inplace=True)  # (N, C, 28, 28)
         return own_channel(self.mask, drawn, labels + 1)

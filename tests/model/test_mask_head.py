@@ -100,6 +100,16 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert not idle
 
 
+def test_many_regions_equal_one_by_one() -> None:
+    head, regions = made(), noise(35, 64, 14, 14)  # more than one chunk
+    labels = torch.arange(35) % 3
+    with torch.inference_mode():
+        together = head(regions, labels)
+        alone = [head(regions[k : k + 1], labels[k : k + 1]) for k in range(35)]
+    for name, found in together._asdict().items():
+        assert_close(found, torch.cat([getattr(one, name) for one in alone]), rtol=1e-4, atol=1e-4)
+
+
 def test_no_regions_give_nothing() -> None:
     output = made()(noise(0, 64, 14, 14), torch.zeros(0, dtype=torch.long))
     assert [tuple(part.shape) for part in output] == [(0, 4, 7, 7), (0, 28, 28), (0,)]
