@@ -224,7 +224,15 @@ def threshold(scores: Tensor) -> float:
 
 
 class SlowMsfem(Msfem):
-    """Puts all views beside each other at full size, as the paper draws it."""
+    """Puts maps beside each other at full size before they are convolved, as the paper draws it."""
+
+    def views(self, level: Tensor) -> list[Tensor]:
+        """Run the cascade."""
+        coarse: list[Tensor] = []
+        for branch in self.branches:
+            shown = torch.cat([enlarge(coarse[-1], level), level], dim=1) if coarse else level
+            coarse.append(branch(shown))
+        return coarse
 
     def fused(self, level: Tensor, coarse: list[Tensor]) -> Tensor:
         """Fuse the level and its views before attention."""
@@ -270,7 +278,7 @@ class Undo:
 UNDONE: Mapping[str, Undo] = {
     "fold": Undo(),  # batch norms folded into convolutions
     "channels-last": Undo(),
-    "fuse": Undo(kinds=[(Msfem, SlowMsfem)]),  # the fusing 1x1 at each view's own resolution
+    "apart": Undo(kinds=[(Msfem, SlowMsfem)]),  # maps are convolved apart, each at its resolution
     "sampling": Undo(
         patches=[(m, "sample", slow_sample) for m in (deform_roi_pool, roi_align)]
     ),  # regions gathered by embedding_bag
