@@ -169,19 +169,17 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
 
 async def news(view: BrowseView, session: Session, services: Services) -> AsyncIterator[Changes]:
     """Tell what goes on until nothing more will happen by itself."""
-    yield {view.canvas: gr.skip()}  # a generator that tells nothing at all would empty everything
     told: predict.Progress | None = None
-    while True:
-        state = services.runner.state(session.run)
-        if state is not None and state.stage == "stopped":
-            return  # whoever stopped it has shown it, or has started another
+    while not _is_stopped(session, services):  # whoever stopped it has shown that, or what is next
         progress = await asyncio.to_thread(predict.progress, session, services)
         if progress != told:
             told = progress
             yield {view.canvas: gr.HTML(progress=_said(progress)), **_buttons(view, progress)}
         if progress.settled:
-            return
+            break
         await asyncio.sleep(TICK)
+    # Gradio sends the last word again when a generator ends, which may be late: say nothing
+    yield {view.canvas: gr.skip()}
 
 
 def render(view: BrowseView, session: Session, services: Services) -> Changes:
@@ -244,6 +242,11 @@ def about_files(session: Session, file: CheckpointFile | None, services: Service
         "samples": len(services.images.listed("samples")),
         "image_bytes": services.settings.limits.image_bytes,
     }
+
+
+def _is_stopped(session: Session, services: Services) -> bool:
+    state = services.runner.state(session.run)
+    return state is not None and state.stage == "stopped"
 
 
 def _buttons(view: BrowseView, progress: predict.Progress) -> Changes:

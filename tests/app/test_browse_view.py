@@ -11,31 +11,39 @@ from app.actions import browse, predict
 from app.session import Session
 from app.views import browse as view_browse
 from app.views import page
-from tests.app.standins import BlobDetector, studio, wait_for_run
+from tests.app.standins import BlobDetector, studio
 
 
-def test_news_of_a_stopped_run_change_nothing(tmp_path: Path) -> None:
-    services = studio(tmp_path)
+@pytest.fixture
+def view() -> view_browse.BrowseView:
     with gr.Blocks(analytics_enabled=False):
-        view = view_browse.build()
+        return view_browse.build()
+
+
+def test_news_end_with_the_runs_end_and_then_say_nothing(
+    tmp_path: Path, view: view_browse.BrowseView
+) -> None:
+    services = studio(tmp_path)
     session = predict.started(browse.opened(Session(), services), services)
-    wait_for_run(services, session.run)
+    told = asyncio.run(_all(view_browse.news(view, session, services)))
+    assert told[-1] == {view.canvas: gr.skip()}
+    assert told[-2][view.stop].visible is False
+    assert told[-2][view.canvas].props["progress"]["status"] == ["first", "CPU", "3 images done"]
+
+
+def test_news_of_a_stopped_run_change_nothing(tmp_path: Path, view: view_browse.BrowseView) -> None:
     detector = BlobDetector()
     detector.gate.clear()
-    stopped = studio(tmp_path / "other", detector)
-    held = predict.started(browse.opened(Session(), stopped), stopped)
-    predict.stopped(held, stopped)
+    services = studio(tmp_path, detector)
+    session = predict.started(browse.opened(Session(), services), services)
+    predict.stopped(session, services)
     detector.gate.set()
-    told = asyncio.run(_all(view_browse.news(view, held, stopped)))
+    told = asyncio.run(_all(view_browse.news(view, session, services)))
     assert told == [{view.canvas: gr.skip()}]
-    last = asyncio.run(_all(view_browse.news(view, session, services)))[-1]
-    assert last[view.stop].visible is False
 
 
-def test_a_session_is_shown_whole(tmp_path: Path) -> None:
+def test_a_session_is_shown_whole(tmp_path: Path, view: view_browse.BrowseView) -> None:
     services = studio(tmp_path)
-    with gr.Blocks(analytics_enabled=False):
-        view = view_browse.build()
     before = browse.opened(Session(), services)
     session = browse.led(Session(), before, None)
     changes = view_browse.render(view, session, services)
