@@ -72,8 +72,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _settings(flags: argparse.Namespace) -> Settings:
     return Settings(
-        workspace=flags.workspace,
-        checkpoint=flags.checkpoint,
+        workspace=flags.workspace.expanduser().absolute(),
+        checkpoint=flags.checkpoint and flags.checkpoint.expanduser().absolute(),
         host=flags.host,
         port=flags.port,
         device=flags.device,

@@ -70,6 +70,7 @@ def build() -> BrowseView:
         source = gr.Radio(
             [("Samples", "samples"), ("Uploads", "uploads")],
             value="samples",
+            label="Which images",
             show_label=False,
             container=False,
             elem_id="source",
@@ -87,7 +88,9 @@ def build() -> BrowseView:
         with gr.Row(elem_id="run_row"):
             run = gr.Button("Run all", visible=False, min_width=0, size="sm", elem_id="run")
             stop = gr.Button("Stop", visible=False, min_width=0, size="sm", elem_id="stop")
-            remove = gr.Button("Remove", visible=False, min_width=0, size="sm", elem_id="remove")
+            remove = gr.Button(
+                "Remove image", visible=False, min_width=0, size="sm", elem_id="remove"
+            )
     return BrowseView(
         canvas=canvas,
         source=source,

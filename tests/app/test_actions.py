@@ -316,6 +316,21 @@ def test_an_export_holds_the_instances_above_the_score(tmp_path: Path, min_score
     assert exported.file_name == "sample-0.json"
 
 
+def test_a_score_at_the_limit_is_not_above_it(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=0)
+    grey = np.zeros((20, 20, 3), np.uint8)
+    grey[5:9, 5:9] = 51  # 51 / 255 is 0.2, which float32 rounds up
+    image = services.images.add(encode(grey), "fifth.png").image
+    session = predict.started(browse.uploaded(Session(), services, image.key), services)
+    wait_for_run(services, session.run)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    for min_score, found in ((0.19, 1), (0.2, 0), (0.21, 0)):
+        exported = export.one(services, file, image, min_score)
+        assert exported is not None
+        assert len(coco.parse(exported.content).annotations) == found
+
+
 def test_exporting_everything_waits_for_everything(tmp_path: Path) -> None:
     services = studio(tmp_path)
     file = services.checkpoints.find(None)

@@ -1,6 +1,7 @@
 """What the page is told, without a browser."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def test_news_end_with_the_runs_end_and_then_say_nothing(
 ) -> None:
     services = studio(tmp_path)
     session = predict.started(browse.opened(Session(), services), services)
-    told = asyncio.run(_all(view_browse.news(view, session, services)))
+    told = _all(view_browse.news(view, session, services))
     assert told[-1] == {view.canvas: gr.skip()}
     assert told[-2][view.stop].visible is False
     assert told[-2][view.canvas].props["progress"]["status"] == ["first", "CPU", "3 images done"]
@@ -38,7 +39,7 @@ def test_news_of_a_stopped_run_change_nothing(tmp_path: Path, view: view_browse.
     session = predict.started(browse.opened(Session(), services), services)
     predict.stopped(session, services)
     detector.gate.set()
-    told = asyncio.run(_all(view_browse.news(view, session, services)))
+    told = _all(view_browse.news(view, session, services))
     assert told == [{view.canvas: gr.skip()}]
 
 
@@ -68,5 +69,10 @@ def test_the_page_calls_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not page.theme()._stylesheets
 
 
-async def _all(told: Any) -> list[Any]:
-    return [changes async for changes in told]
+def _all(told: Any) -> list[Any]:
+    async def collected() -> list[Any]:
+        return [changes async for changes in told]
+
+    # a thread of its own: a browser that an earlier test opened keeps this one's loop running
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, collected()).result()
