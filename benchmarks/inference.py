@@ -95,17 +95,18 @@ class Ours:
 
     def __init__(self, pixels: Pixels, preset: str, instances: int, undone: str) -> None:
         self.pixels, self.found = pixels, 0
-        model = CoMask(PRESETS[preset]()).eval().requires_grad_(False)
-        calibrate(model.backbone)
+        self.model = CoMask(PRESETS[preset]()).eval().requires_grad_(False)
+        calibrate(self.model.backbone)
         self.undone = UNDONE if undone == "all" else {undone: UNDONE[undone]} if undone else {}
-        self.model = model if "fold" in self.undone else folded(model)
+        if "fold" not in self.undone:
+            self.model = folded(self.model)
         if "channels-last" not in self.undone:
             self.model.to(memory_format=torch.channels_last)
         for kind, slow in [pair for undo in self.undone.values() for pair in undo.kinds]:
             for part in self.model.modules():
                 if type(part) is kind:
                     part.__class__ = slow
-        self.categories = tuple(Category(k, str(k)) for k in range(model.config.num_classes))
+        self.categories = tuple(Category(k, str(k)) for k in range(self.model.config.num_classes))
         self._set(0.0, instances)
         images, _ = self._prepare()
         with torch.inference_mode():
