@@ -9,7 +9,7 @@ from app.actions import browse, checkpoints, documents, export, predict, uploads
 from app.services import Services
 from app.services.images import StoredImage
 from app.session import Session
-from comask.annotation import coco
+from comask.annotation import coco, rle
 from comask.errors import InputError
 from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio, wait_for_run
 
@@ -329,6 +329,24 @@ def test_a_score_at_the_limit_is_not_above_it(tmp_path: Path) -> None:
         exported = export.one(services, file, image, min_score)
         assert exported is not None
         assert len(coco.parse(exported.content).annotations) == found
+
+
+def test_an_object_without_a_pixel_is_neither_drawn_nor_exported(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=1)
+    _, image = ran(services)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    found = services.prediction(file, image.key)
+    assert found is not None
+    nothing = rle.encode(np.zeros(found.size, bool))
+    hollow = replace(found, masks=(found.masks[0], nothing, *found.masks[2:]))
+    services.predictions.put(services.checkpoints.identity(file), image.key, hollow)
+    exported = export.one(services, file, image, 0.0)
+    assert exported is not None
+    drawn = documents.document(services, file, image)["instances"]
+    written = coco.parse(exported.content).annotations
+    assert len(drawn) == len(written) == len(found) - 1
+    assert "p2" not in {one["id"] for one in drawn}
 
 
 def test_exporting_everything_waits_for_everything(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from comask.annotation.records import Category
 from comask.checkpoint import native
 from comask.checkpoint.native import CheckpointInfo
 from comask.cli import main as comask
-from comask.config import PreprocessingConfig
+from comask.config import DetectionConfig, PreprocessingConfig
+from comask.predict import Predictor
 from tests.app.standins import blobs
 from tests.models import small_config, small_model
 
@@ -65,6 +66,15 @@ def test_a_download_equals_what_the_command_line_writes(
         # the last bit of a float hangs on how many instances the mask head sees at once
         one |= {name: pytest.approx(one[name], abs=1e-6) for name in SCORES}
     assert downloaded == written
+
+
+def test_a_checkpoint_of_high_standards_is_run_lower(services: Services, tmp_path: Path) -> None:
+    config = small_config(detection=DetectionConfig(max_instances=10, min_score=0.9))
+    upload = tmp_path / "strict.safetensors"
+    native.save(upload, small_model(config), CheckpointInfo(config, CATEGORIES))
+    detector = services.models.get(services.checkpoints.add(upload, upload.name), "strict")
+    assert isinstance(detector, Predictor)
+    assert detector.detection.min_score == 0.05
 
 
 def test_the_model_found_something_to_compare(services: Services, client: TestClient) -> None:

@@ -114,10 +114,15 @@ def test_unknown_keys_find_nothing(tmp_path: Path, key: str) -> None:
 def test_samples_stay_and_uploads_go(tmp_path: Path) -> None:
     services = studio(tmp_path, samples=1)
     added = services.images.add(blobs(seed=9), "a.png").image
+    for remembered in (services.images.picture, services.images.thumbnail):
+        remembered(added)
     for image in (services.images.listed("samples")[0], added):
         services.remove_image(image)
     assert len(services.images.listed("samples")) == 1
     assert services.images.find(added.key) is None
+    for forgotten in (services.images.pixels, services.images.picture, services.images.thumbnail):
+        with pytest.raises(FileNotFoundError):
+            forgotten(added)
     assert list((tmp_path / "workspace" / "images").iterdir()) == []
 
 
