@@ -78,12 +78,22 @@ class Unit(nn.Module):
         Two maps are convolved apart and added up: what a convolution of their concatenation
         (``deeper`` first) gives, without building it.
         """
+        level = _widened(level)
         if deeper is None:
             return F.relu(self.norm(self.conv(level)), inplace=True)
+        deeper = _widened(deeper)
         weights = self.conv.weight.split([deeper.shape[1], level.shape[1]], dim=1)
         seen = F.conv2d(level, weights[1], self.conv.bias, stride=2, padding=1)
         seen += F.conv2d(deeper, weights[0], stride=2, padding=1)
         return F.relu(self.norm(seen), inplace=True)
+
+
+def _widened(level: Tensor) -> Tensor:
+    """Give a map of one column a second one of zeros, which a halving convolution sees anyway.
+
+    Without it PyTorch 2.15 leaves the weights' gradient unset on CPUs in bfloat16.
+    """
+    return F.pad(level, (0, 1)) if level.shape[-1] == 1 else level
 
 
 class Branch(nn.Sequential):

@@ -9,7 +9,13 @@ from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
 from comask.config import AttentionKind, NeckConfig
-from comask.model.msfem import ChannelAttention, Msfem, SpatialChannelAttention, enlarge
+from comask.model.msfem import (
+    ChannelAttention,
+    Msfem,
+    SpatialChannelAttention,
+    Unit,
+    enlarge,
+)
 from comask.model.norm import GroupNorm
 from tests import authors
 from tests.models import noise
@@ -154,3 +160,24 @@ def test_a_group_of_a_single_value_becomes_the_bias() -> None:
     wanted = norm.bias.view(1, 32, 1, 1).expand(2, 32, 1, 1)
     assert torch.equal(norm(noise(2, 32, 1, 1)), wanted)
     assert module()(noise(1, 32, 1, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 1), (6, 1)])
+def test_a_level_one_pixel_wide_teaches_in_bfloat16_what_it_teaches_in_float32(
+    size: tuple[int, int],
+) -> None:
+    level = noise(2, 128, *size)
+    exact = unit_gradients(level, bfloat16=False)
+    for _ in range(5):
+        torch.full((128 * 128 * 9,), 1e30)  # what memory that nobody fills would then hold
+        for found, wanted in zip(unit_gradients(level, bfloat16=True), exact, strict=True):
+            assert (found - wanted).norm() < 0.05 * wanted.norm()
+
+
+def unit_gradients(level: Tensor, *, bfloat16: bool) -> list[Tensor]:
+    torch.manual_seed(0)
+    unit = Unit(256, 128)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        halved = unit(level, level)
+    (halved.float() * torch.linspace(-1, 1, halved.numel()).view_as(halved)).sum().backward()
+    return [unit.conv.weight.grad, unit.conv.bias.grad]  # type: ignore[list-item]
