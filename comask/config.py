@@ -42,8 +42,10 @@ class NeckConfig:
     attention: AttentionKind = "rca"
 
     def __post_init__(self) -> None:
-        if self.channels < 32 or self.channels % 32:
-            raise ConfigError(f"neck.channels must be a multiple of 32, got {self.channels}")
+        if not 32 <= self.channels <= 4096 or self.channels % 32:
+            raise ConfigError(
+                f"neck.channels must be a multiple of 32 in 32 .. 4096, got {self.channels}"
+            )
         _within("neck.branches", self.branches, 1, 5)
         _one_of("neck.attention", self.attention, AttentionKind)
 
@@ -178,6 +180,10 @@ class LossWeights:
     box: float = 2.0
     mask: float = 1.0
     mask_iou: float = 0.5
+
+    def __post_init__(self) -> None:
+        for loss in dataclasses.fields(self):
+            _within(f"train.losses.{loss.name}", getattr(self, loss.name), 0.0, 1_000.0)
 
 
 @dataclass(frozen=True, kw_only=True)
