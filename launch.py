@@ -64,6 +64,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder for uploads, checkpoints and results (default: workspace beside launch.py)",
     )
     parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder that visitors from other machines may open datasets below; may be repeated",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="database of all runs, any SQLAlchemy URL (default: a file in the workspace)",
+    )
+    parser.add_argument(
         "--device", default=own.device, help="auto, cpu, cuda, cuda:1, mps (default: auto)"
     )
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
@@ -74,6 +87,8 @@ def _settings(flags: argparse.Namespace) -> Settings:
     return Settings(
         workspace=flags.workspace.expanduser().absolute(),
         checkpoint=flags.checkpoint and flags.checkpoint.expanduser().absolute(),
+        data=tuple(folder.expanduser().absolute() for folder in flags.data),
+        store=flags.store,
         host=flags.host,
         port=flags.port,
         device=flags.device,

@@ -30,6 +30,8 @@ class Settings:
     workspace: Path = CHECKOUT / "workspace"
     assets: Path = CHECKOUT / "assets"
     checkpoint: Path | None = None  # None: the first of assets/checkpoints by name
+    data: tuple[Path, ...] = ()  # visitors from other machines open datasets only below these
+    store: str | None = None  # any SQLAlchemy URL; None: a file in the workspace
     host: str = "127.0.0.1"
     port: int = 7860
     device: str = "auto"
@@ -41,3 +43,6 @@ class Settings:
             raise ConfigError(f"port must be in 0 .. 65535, got {self.port}")
         if self.checkpoint is not None and not self.checkpoint.is_file():
             raise ConfigError(f"There is no checkpoint file {self.checkpoint}.")
+        for folder in self.data:
+            if not folder.is_dir():
+                raise ConfigError(f"There is no folder {folder} to open datasets from.")
