@@ -1,7 +1,7 @@
 """One call from an image to its instances: numpy in, ``Prediction`` out, image pixels.
 
-Letters: H x W the image, N instances. Boxes are half-open and not clipped: a refined box may
-reach beyond the image, its mask never does.
+Letters: H x W the image, N instances, R proposals, C candidates. Boxes are half-open and not
+clipped: a refined box may reach beyond the image, its mask never does.
 """
 
 import threading
@@ -25,10 +25,22 @@ from comask.errors import InputError
 from comask.model import postprocess
 from comask.model.comask import CoMask
 from comask.model.fold import folded
-from comask.structures import Detections, ImageBatch, Size
+from comask.structures import Detections, Fate, Fates, ImageBatch, Size
+
+__all__ = [
+    "Candidates",
+    "Fate",
+    "Prediction",
+    "PredictionSettings",
+    "PredictionTrace",
+    "Predictor",
+    "choose_device",
+    "to_prediction",
+]
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
+Shorts = NDArray[np.int32]
 Number = TypeVar("Number", int, float)
 
 
@@ -55,6 +67,32 @@ class PredictionTrace:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """What the class branch thought of all proposals, and what became of it; image pixels.
+
+    Class scores up to 0.01 are left out; nothing else is.
+
+    proposals       (R, 4)  all of them, best first: ``PredictionTrace.proposal_rows`` counts here
+    rows            (C,)    int32, the proposal of each candidate, ascending
+    labels          (C,)    int32
+    scores          (C,)    class score
+    fates           (C,)    int8, a ``Fate`` each
+    by              (C,)    int32; KEPT: the row of the instance in the Prediction; SUPPRESSED: the
+                            candidate that did it, the best of its class that overlaps by more
+                            than the NMS allows and itself survived the NMS; else -1
+    suppressor_iou  (C,)    IoU of the two proposals in network pixels where SUPPRESSED, else 0
+    """
+
+    proposals: Floats
+    rows: Shorts
+    labels: Shorts
+    scores: Floats
+    fates: NDArray[np.int8]
+    by: Shorts
+    suppressor_iou: Floats
+
+
+@dataclass(frozen=True)
 class Prediction:
     """The instances of one image, best first; N may be 0.
 
@@ -65,6 +103,7 @@ class Prediction:
     mask_ious     (N,)    predicted, about 0 .. 1 but not bounded
     scores        (N,)    class score + 0.3 x mask IoU: what ranks
     masks         N x Rle of the image's size
+    candidates    what else the class branch saw; None unless it was asked for
     """
 
     size: Size
@@ -76,6 +115,7 @@ class Prediction:
     masks: tuple[Rle, ...]
     categories: tuple[Category, ...]
     trace: PredictionTrace
+    candidates: Candidates | None = None
 
     def __len__(self) -> int:
         """Count the instances."""
@@ -144,15 +184,18 @@ class Predictor:
         model, info = native.load(Path(path))
         return cls(model, info, device=device, settings=settings, bfloat16=bfloat16)
 
-    def predict(self, image: NDArray[np.uint8]) -> Prediction:
-        """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction."""
+    def predict(self, image: NDArray[np.uint8], *, candidates: bool = False) -> Prediction:
+        """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction.
+
+        ``candidates`` also tells what became of all proposals; the instances are the same.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(
                 f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
             )
         pixels, scale = transforms.prepare(image, self.preprocessing)
         with self._lock, torch.inference_mode(), self._precision():
-            found = self._model(ImageBatch.of([pixels]).to(self.device))[0]
+            found = self._model(ImageBatch.of([pixels]).to(self.device), candidates)[0]
         size = (image.shape[0], image.shape[1])
         return to_prediction(found, scale, size, self.info.categories, self.detection)
 
@@ -197,6 +240,7 @@ def to_prediction(
             weights=_floats(trace.weights[order]),
             second_masks=logits,
         ),
+        candidates=None if found.fates is None else _candidates(found.fates, order, scale),
     )
 
 
@@ -212,10 +256,31 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def _candidates(told: Fates, order: Tensor, scale: float) -> Candidates:
+    """Carry fates to image pixels; instances are counted in their order of rank."""
+    by = told.by.clone()
+    kept = told.fates == Fate.KEPT
+    by[kept] = order.argsort()[told.by[kept]]
+    return Candidates(
+        proposals=postprocess.to_image_pixels(_floats(told.proposals), scale),
+        rows=_shorts(told.rows),
+        labels=_shorts(told.labels),
+        scores=_floats(told.scores),
+        fates=told.fates.cpu().numpy(),
+        by=_shorts(by),
+        suppressor_iou=_floats(told.suppressor_iou),
+    )
+
+
 def _or(given: Number | None, own: Number) -> Number:
     return own if given is None else given
 
 
 def _floats(tensor: Tensor) -> Floats:
     values: Floats = tensor.float().cpu().numpy()
+    return values
+
+
+def _shorts(tensor: Tensor) -> Shorts:
+    values: Shorts = tensor.int().cpu().numpy()
     return values

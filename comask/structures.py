@@ -1,12 +1,13 @@
 """Tensor values that travel between rooms, in network pixels.
 
-Letters: B images, H x W the padded size, N instances, M truth objects, R proposals.
+Letters: B images, H x W the padded size, N instances, M truth objects, R proposals, C candidates.
 A box is (x1, y1, x2, y2), float32, half-open: pixel i covers [i, i + 1), so a box's width is
 x2 - x1 and an image of width W spans 0 .. W. Labels are int64 in 0 .. num_classes - 1.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import torch
 from torch import Tensor
@@ -96,6 +97,39 @@ class Trace:
     weights: Tensor
 
 
+class Fate(IntEnum):
+    """What became of a candidate: a proposal taken for an object of one class."""
+
+    BELOW = 0  # its class score is not above the threshold
+    KEPT = 1  # it is an instance
+    SUPPRESSED = 2  # a better candidate of its class overlaps it too much
+    CUT = 3  # it survived the NMS, but better ones filled the limit of instances
+
+
+@dataclass(frozen=True)
+class Fates:
+    """All that the class branch thought of one image's proposals, and what became of it.
+
+    proposals       (R, 4)  all of them, best first
+    rows            (C,)    int64, the proposal of each candidate, ascending
+    labels          (C,)    int64
+    scores          (C,)    class probability
+    fates           (C,)    int8, see ``Fate``
+    by              (C,)    int64; KEPT: the instance's row; SUPPRESSED: the candidate that did it,
+                            the best one of the class that overlaps by more than the NMS allows;
+                            -1 otherwise
+    suppressor_iou  (C,)    IoU of the two proposals where SUPPRESSED, else 0
+    """
+
+    proposals: Tensor
+    rows: Tensor
+    labels: Tensor
+    scores: Tensor
+    fates: Tensor
+    by: Tensor
+    suppressor_iou: Tensor
+
+
 @dataclass(frozen=True)
 class Detections:
     """What the model found in one image, in network pixels; N may be 0.
@@ -107,6 +141,7 @@ class Detections:
     masks      (N, 28, 28)   mask logits inside ``mask_boxes``
     mask_boxes (N, 4)        where the masks lie: with collaboration, the boxes themselves
     trace      how it came about
+    fates      what became of everything else; None where nobody asked
     """
 
     boxes: Tensor
@@ -116,6 +151,7 @@ class Detections:
     masks: Tensor
     mask_boxes: Tensor
     trace: Trace
+    fates: Fates | None = None
 
 
 def _up(length: int, multiple: int) -> int:

@@ -1,6 +1,7 @@
 """CoMask, stage by stage: features, proposals, classes, and the loop between boxes and masks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from comask.config import ModelConfig
 from comask.model import refine
 from comask.model.backbone import STRIDES, Backbone
-from comask.model.class_head import ClassHead, Found, detect
+from comask.model.class_head import ClassHead, Found, detect, explain
 from comask.model.mask_head import REGION, HeadOutput, MaskHead
 from comask.model.neck import Neck
 from comask.model.roi_pool import by_level, levels_of
@@ -29,16 +30,17 @@ class CoMask(nn.Module):
         self.class_head = ClassHead(config)
         self.mask_head = MaskHead(config)
 
-    def forward(self, images: ImageBatch) -> list[Detections]:
+    def forward(self, images: ImageBatch, explained: bool = False) -> list[Detections]:
         """Find the instances of every image: one Detections an image, network pixels.
 
         Norms and gates see the padding, so each image is padded as if it were alone: a batch
-        gives what its images give one by one.
+        gives what its images give one by one. ``explained`` adds the fates of all candidates and
+        changes nothing else.
         """
         found: dict[int, Detections] = {}
         for padded in dict.fromkeys(images.padded):
             rows = [row for row, other in enumerate(images.padded) if other == padded]
-            found.update(zip(rows, self._find(images.alone(rows)), strict=True))
+            found.update(zip(rows, self._find(images.alone(rows), explained), strict=True))
         return [found[row] for row in range(len(images.sizes))]
 
     def features(self, tensor: Tensor) -> tuple[Tensor, ...]:
@@ -47,13 +49,23 @@ class CoMask(nn.Module):
         return levels
 
     def classes(
-        self, levels: Sequence[Tensor], boxes: Sequence[Tensor], sizes: Sequence[Size]
+        self,
+        levels: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+        sizes: Sequence[Size],
+        explained: bool = False,
     ) -> list[Found]:
         """Judge proposals: B x (R, 4) -> B x Found, NMS done, no masks yet."""
         logits: Tensor = self.class_head(levels, boxes, sizes)
         parts = logits.split([len(box) for box in boxes])
         settings = self.config.detection
-        return [detect(part, box, settings) for part, box in zip(parts, boxes, strict=True)]
+        found = [detect(part, box, settings) for part, box in zip(parts, boxes, strict=True)]
+        if not explained:
+            return found
+        return [
+            replace(one, fates=explain(part, box, one, settings))
+            for one, part, box in zip(found, parts, boxes, strict=True)
+        ]
 
     def masks(
         self, levels: Sequence[Tensor], found: Sequence[Found], sizes: Sequence[Size]
@@ -89,6 +101,7 @@ class CoMask(nn.Module):
             Detections(
                 boxes=box, labels=one.labels, scores=one.scores, mask_ious=iou, masks=mask,
                 mask_boxes=frame, trace=Trace(one.boxes, one.rows, level, early, vote, weight),
+                fates=one.fates,
             )
             for one, frame, box, iou, mask, level, early, vote, weight in zip(
                 found, second_boxes, *split, strict=True
@@ -112,10 +125,10 @@ class CoMask(nn.Module):
         """Cut regions out of their levels: B x (N_b, 4) -> (N, C, 14, 14)."""
         return by_level(levels, boxes, sizes, REGION, _align)
 
-    def _find(self, images: ImageBatch) -> list[Detections]:
+    def _find(self, images: ImageBatch, explained: bool) -> list[Detections]:
         levels: tuple[Tensor, ...] = self.features(images.tensor)  # P2 .. P6
         boxes: list[Tensor] = self.rpn(levels, images)  # B x (R, 4)
-        found: list[Found] = self.classes(levels, boxes, images.sizes)  # NMS done, no masks
+        found: list[Found] = self.classes(levels, boxes, images.sizes, explained)  # no masks yet
         return self.masks(levels, found, images.sizes)  # boxes moved by masks
 
 
