@@ -96,6 +96,20 @@ def iou(
     return np.asarray(found, np.float64)
 
 
+def box_iou(
+    left: NDArray[np.float64], right: NDArray[np.float64], iscrowd: Sequence[bool] | None = None
+) -> NDArray[np.float64]:
+    """Compare every box with every box: (N, 4), (M, 4) x, y, width, height -> (N, M) in 0 .. 1.
+
+    COCO's own arithmetic; crowds as in ``iou``.
+    """
+    if not len(left) or not len(right):
+        return np.zeros((len(left), len(right)))
+    crowds = [int(crowd) for crowd in iscrowd or [False] * len(right)]
+    found = codec.iou(np.asarray(left, np.float64), np.asarray(right, np.float64), crowds)
+    return np.asarray(found, np.float64)
+
+
 def merge(parts: Sequence[Rle]) -> Rle:
     """Unite masks of one size."""
     return _from_codec(codec.merge([part.to_coco() for part in parts]))
