@@ -169,6 +169,21 @@ def read_segmentation(value: object, size: Size) -> Rle:
     raise AnnotationError(f"segmentation.counts must be a text or a list, not {shown(counts)}")
 
 
+def read_image(value: object) -> ImageRecord:
+    """Read one record of ``images``."""
+    return _image(Fields(value))
+
+
+def read_category(value: object) -> Category:
+    """Read one record of ``categories``."""
+    return _category(Fields(value))
+
+
+def read_annotation(value: object, image: ImageRecord, categories: set[int]) -> Annotation:
+    """Read one record of ``annotations`` that belongs to an image."""
+    return _annotation(Fields(value), {image.id: (image.height, image.width)}, categories)
+
+
 # -- writing ------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from comask.annotation.names import EXTENSIONS
 from comask.errors import ImageError, InputError
 from comask.structures import Size
 
@@ -39,10 +40,6 @@ Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Grey = NDArray[Any]  # (H, W) of the file's own depth
 
 MAX_PIXELS = 80_000_000  # 240 MB of RGB; Pillow's own guard starts to object at 89 million
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff", ".webp", ".bmp", ".gif"}
-    | {".pbm", ".pgm", ".ppm", ".pnm"}
-)
 PERCENTILES = (0.1, 99.9)  # of a deep grey image: what becomes 0 and 255
 
 _ACCEPTED = "JPEG, PNG, TIFF, WebP, BMP, GIF and PNM"
