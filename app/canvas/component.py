@@ -17,19 +17,26 @@ from app.canvas.payload import CanvasValue
 STATIC = Path(__file__).parent / "static"
 ADDRESS = "/static/canvas"  # where the app serves that folder
 
+STYLES = ("canvas.css", "compare.css")
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
     "rle.js",
     "palette.js",
     "raster.js",
+    "verdicts.js",
     "view.js",
     "hit.js",
+    "matching.js",
+    "judge.js",
+    "panes.js",
     "state.js",
     "document.js",
     "photo.js",
     "marks.js",
+    "halo.js",
     "viewer.js",
+    "comparer.js",
     "keys.js",
     "pointer.js",
     "histogram.js",
@@ -38,6 +45,7 @@ SCRIPTS = (
     "strip.js",
     "about.js",
     "layout.js",
+    "probe.js",
     "studio.js",
 )
 
@@ -89,7 +97,7 @@ def _template() -> str:
 @cache
 def _loader() -> str:
     files = {
-        "style": _address("canvas.css"),
+        "styles": [_address(name) for name in STYLES],
         "scripts": [_address(name) for name in SCRIPTS],
     }
     text = (STATIC / "loader.js").read_text(encoding="utf-8")

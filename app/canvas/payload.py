@@ -6,6 +6,7 @@ around the mask, [x, y, width, height]. What a browser sends is read here or ref
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NotRequired, Protocol, TypedDict
 
 import numpy as np
@@ -17,6 +18,15 @@ from comask.errors import InputError
 
 SCHEMA = 1
 LONGEST_KEY = 512  # characters
+
+
+class TraceLike(Protocol):
+    """Where instances came from: proposals (N, 4) in image pixels, levels (N, 2)."""
+
+    @property
+    def proposals(self) -> NDArray[np.float32]: ...  # noqa: D102
+    @property
+    def levels(self) -> NDArray[np.int64]: ...  # noqa: D102
 
 
 class PredictionLike(Protocol):
@@ -39,6 +49,8 @@ class PredictionLike(Protocol):
     def masks(self) -> tuple[Rle, ...]: ...  # noqa: D102
     @property
     def categories(self) -> tuple[Category, ...]: ...  # noqa: D102
+    @property
+    def trace(self) -> TraceLike | None: ...  # noqa: D102
 
 
 class DocumentImage(TypedDict):
@@ -52,10 +64,14 @@ class DocumentImage(TypedDict):
 
 
 class DocumentCategory(TypedDict):
-    """A class under the id that the document's instances use."""
+    """A class under the id that the document's instances use.
+
+    truth  False where the truth has no such class: its instances count neither as right nor wrong
+    """
 
     id: int
     name: str
+    truth: NotRequired[bool]
 
 
 class Layer(TypedDict):
@@ -73,7 +89,12 @@ class CocoRle(TypedDict):
 
 
 class Instance(TypedDict):
-    """One object; scores and the model's own box are None where a person drew it."""
+    """One object; scores and the model's own box are None where a person drew it.
+
+    levels    of the pyramid, in the first and the second pass; predictions only
+    proposal  the box that it began with, [x1, y1, x2, y2]; predictions only
+    iscrowd   whether it is a region of many objects; truth only
+    """
 
     id: str
     layer: Literal["prediction", "truth"]
@@ -85,6 +106,9 @@ class Instance(TypedDict):
     bbox: list[float]
     area: int
     rle: CocoRle
+    levels: NotRequired[list[int]]
+    proposal: NotRequired[list[float]]
+    iscrowd: NotRequired[bool]
 
 
 class Pending(TypedDict):
@@ -95,7 +119,12 @@ class Pending(TypedDict):
 
 
 class Document(TypedDict):
-    """All that the surface draws of one image; ``note`` says why something never will be."""
+    """All that the surface draws of one image; ``note`` says why something never will be.
+
+    pairs  [found, truth, mask IoU, box IoU] of all that could match, for matching in the browser;
+           the indices count within the predictions and within the truth of this document
+    limit  instances of a class that count
+    """
 
     schema: int
     revision: int
@@ -105,6 +134,20 @@ class Document(TypedDict):
     instances: list[Instance]
     pending: NotRequired[Pending]
     note: NotRequired[str]
+    pairs: NotRequired[list[tuple[int, int, float, float]]]
+    limit: NotRequired[int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The overlaps of prediction and truth.
+
+    pairs  (found, truth, mask IoU, box IoU), each index within its own layer
+    limit  instances of a class that count, None for all
+    """
+
+    pairs: Sequence[tuple[int, int, float, float]]
+    limit: int | None = None
 
 
 class StripImage(TypedDict):
@@ -166,11 +209,13 @@ def document(
     truth: Sequence[Annotation] | None = None,
     truth_categories: Sequence[Category] = (),
     revision: int = 0,
+    compared: Compared | None = None,
 ) -> Document:
     """Build an image's document; None is a layer that is not there, empty one without instances.
 
     Classes of the two layers are the same where their names are. A class of the truth whose id is
-    taken by another name gets a new id within the document.
+    taken by another name gets a new id within the document. An object without a single pixel
+    stays: ``compared`` counts all of them.
     """
     predicted = prediction.categories if prediction is not None else ()
     categories, ids = _merge(predicted, truth_categories)
@@ -182,7 +227,7 @@ def document(
     if truth is not None:
         layers.append({"name": "truth", "editable": False})
         instances.extend(_truths(truth, ids))
-    return {
+    made: Document = {
         "schema": SCHEMA,
         "revision": revision,
         "image": image,
@@ -190,6 +235,15 @@ def document(
         "layers": layers,
         "instances": instances,
     }
+    if compared is not None:
+        made["pairs"] = [*compared.pairs]
+        if compared.limit is not None:
+            made["limit"] = compared.limit
+        drawn = {category.name for category in truth_categories}
+        for category in categories:
+            if category["name"] not in drawn:
+                category["truth"] = False
+    return made
 
 
 def opened_image(data: object) -> str:
@@ -204,8 +258,9 @@ def selected_instance(data: object) -> tuple[str, str | None]:
 
 
 def _predictions(found: PredictionLike) -> Iterable[Instance]:
+    trace = found.trace
     for index, mask in enumerate(found.masks):
-        yield {
+        made: Instance = {
             "id": f"p{index + 1}",
             "layer": "prediction",
             "category_id": found.categories[int(found.labels[index])].id,
@@ -217,6 +272,10 @@ def _predictions(found: PredictionLike) -> Iterable[Instance]:
             "area": rle.area(mask),
             "rle": _coco(mask),
         }
+        if trace is not None:
+            made["levels"] = [int(level) for level in trace.levels[index]]
+            made["proposal"] = [round(float(value), 3) for value in trace.proposals[index]]
+        yield made
 
 
 def _truths(truth: Sequence[Annotation], ids: Mapping[int, int]) -> Iterable[Instance]:
@@ -232,6 +291,7 @@ def _truths(truth: Sequence[Annotation], ids: Mapping[int, int]) -> Iterable[Ins
             "bbox": list(rle.bbox(one.rle)),
             "area": rle.area(one.rle),
             "rle": _coco(one.rle),
+            "iscrowd": bool(one.iscrowd),
         }
 
 

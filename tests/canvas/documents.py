@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as codec
 
 from app.canvas import payload
 from comask.annotation import rle
@@ -24,6 +25,15 @@ class Found:
     scores: NDArray[np.float32]
     masks: tuple[Rle, ...]
     categories: tuple[Category, ...]
+    trace: "Trace | None" = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where the instances of a prediction came from."""
+
+    proposals: NDArray[np.float32]
+    levels: NDArray[np.int64]
 
 
 def rectangle(size: tuple[int, int], x: int, y: int, width: int, height: int) -> Mask:
@@ -71,6 +81,42 @@ def drawn(masks: Sequence[Mask], category_id: int = 1) -> list[Annotation]:
         Annotation(at + 1, 1, category_id, code, rle.area(code), rle.bbox(code))
         for at, code in enumerate(codes)
     ]
+
+
+def compare(prediction: Found, truth: Sequence[Annotation]) -> payload.Compared:
+    """Compute the overlaps as pycocotools does, whatever the classes are."""
+    crowd = [int(one.iscrowd) for one in truth]
+    codes = [{"size": list(mask.size), "counts": mask.counts} for mask in prediction.masks]
+    drawn = [{"size": list(one.rle.size), "counts": one.rle.counts} for one in truth]
+    sides = [[x1, y1, x2 - x1, y2 - y1] for x1, y1, x2, y2 in prediction.boxes.tolist()]
+    if not codes or not drawn:
+        return payload.Compared([])
+    masks = codec.iou(codes, drawn, crowd)
+    boxes = codec.iou(np.array(sides), np.array([one.bbox for one in truth], float), crowd)
+    rows, columns = np.nonzero((masks >= 0.1) | (boxes >= 0.1))
+    return payload.Compared(
+        [
+            (int(row), int(column), float(masks[row, column]), float(boxes[row, column]))
+            for row, column in zip(rows, columns, strict=True)
+        ]
+    )
+
+
+def compared(
+    key: str,
+    size: tuple[int, int],
+    prediction: Found,
+    truth: Sequence[Annotation],
+    categories: Sequence[Category],
+) -> payload.Document:
+    """Build a document of prediction and truth that the browser can match."""
+    return payload.document(
+        image(key, size),
+        prediction=prediction,
+        truth=truth,
+        truth_categories=categories,
+        compared=compare(prediction, truth),
+    )
 
 
 def image(key: str, size: tuple[int, int]) -> payload.DocumentImage:

@@ -40,7 +40,7 @@ def test_every_script_is_loaded_and_every_address_carries_its_contents_hash() ->
     files = json.loads(re.search(r"const files = (\{.*\});", loader).group(1))  # type: ignore[union-attr]
     names = [address.partition("?v=")[0].rpartition("/")[2] for address in files["scripts"]]
     assert sorted([*names, "loader.js"]) == [path.name for path in SCRIPTS]
-    for address in [files["style"], *files["scripts"]]:
+    for address in [*files["styles"], *files["scripts"]]:
         assert re.fullmatch(r"/static/canvas/[a-z]+\.(js|css)\?v=[0-9a-f]{12}", address)
 
 

@@ -154,7 +154,7 @@ def test_a_late_answer_never_replaces_a_newer_image(page: Page, site: harness.Si
 def test_a_document_fetched_again_keeps_the_view_the_photograph_and_the_pick(
     opened: Opener, site: harness.Site
 ) -> None:
-    page = opened(a_document())
+    page = opened(a_document(truth=[]))
     click_at(page, "p3")
     page.keyboard.press("+")
     wait(page)

@@ -10,7 +10,7 @@
       this.store = store;
       this.onzoom = onzoom;
       store.listen((changed) => {
-        if (["document", "selected", "shown"].some((name) => changed.has(name))) this.draw();
+        if (["document", "selected", "shown", "judged", "colouring"].some((name) => changed.has(name))) this.draw();
       });
       this.draw();
     }
@@ -26,7 +26,7 @@
       const zoom = dom.element("button", { type: "button", "data-testid": "zoom-to-picked", title: "Zoom to it ( Z )" }, "Zoom to it");
       zoom.addEventListener("click", () => this.onzoom());
       const title = one.truth ? `${one.name} (truth)` : one.name;
-      const rows = dom.facts(one).flatMap(([name, value, meaning]) => [
+      const rows = dom.facts(one, store).flatMap(([name, value, meaning]) => [
         dom.element("dt", { title: meaning }, name),
         dom.element("dd", { title: meaning }, value),
       ]);
@@ -34,7 +34,7 @@
       if (!store.isShown(one)) notes.push("The filters hide it at the moment.");
       if (one.damaged) notes.push("Its mask could not be read.");
       this.box.replaceChildren(
-        dom.element("header", {}, dom.chip(one), dom.element("h2", { "data-testid": "picked-name" }, title), zoom),
+        dom.element("header", {}, dom.chip(one, store), dom.element("h2", { "data-testid": "picked-name" }, title), zoom),
         dom.element("dl", { "data-testid": "picked-facts" }, ...rows),
         ...notes.map((note) => dom.element("p", { class: "cs-quiet" }, note)),
       );

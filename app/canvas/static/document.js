@@ -47,7 +47,8 @@
       throw new LoadError("This image's document is incomplete: the image's size or its instances are missing.");
     }
     const names = new Map((json.categories ?? []).map(({ id, name }) => [id, String(name)]));
-    const instances = json.instances.map((record, index) => new Instance(record, index, names));
+    const unknown = new Set((json.categories ?? []).filter(({ truth }) => truth === false).map(({ id }) => id));
+    const instances = json.instances.map((record, index) => new Instance(record, index, names, unknown));
     return {
       key: String(image.key),
       revision: json.revision ?? 0,
@@ -56,19 +57,23 @@
       layers: (json.layers ?? []).map(({ name }) => String(name)),
       pending: json.pending?.url ? json.pending : null, // {text, url}: there will be more at url
       note: json.note ?? "", // why there are no predictions
+      pairs: Array.isArray(json.pairs) ? json.pairs : [], // [found, truth, mask IoU, box IoU]
+      limit: json.limit, // instances of a class that count
+      judged: Array.isArray(json.pairs), // whether truth and prediction were compared
       instances,
       byId: new Map(instances.map((one) => [one.id, one])),
     };
   }
 
   class Instance {
-    constructor(record, index, names) {
+    constructor(record, index, names, unknown) {
       this.id = String(record.id);
       this.index = index; // its place in the document: rank order, and its colour
       this.layer = record.layer;
       this.truth = record.layer === "truth";
       this.categoryId = record.category_id;
       this.name = names.get(record.category_id) ?? `class ${record.category_id}`;
+      this.unknown = unknown.has(record.category_id); // the truth has no such class
       this.classScore = record.class_score ?? null;
       this.maskIou = record.mask_iou ?? null;
       this.score = record.score ?? null;
@@ -76,6 +81,9 @@
       this.area = record.area ?? 0;
       const [x, y, width, height] = this.bbox;
       this.box = record.box ?? [x, y, x + width, y + height]; // the model's own, if it is the model's
+      this.levels = record.levels ?? null; // of the pyramid: in the first and the second pass
+      this.proposal = record.proposal ?? null; // the box that it began with
+      this.crowd = record.iscrowd === true || record.iscrowd === 1;
       this.colour = palette.rgb(index);
       this.damaged = false;
       this.record = record;
@@ -96,5 +104,5 @@
     }
   }
 
-  parts.document = { LoadError, fetchJson, load, open };
+  parts.document = { LoadError, fetchJson, reason, load, open };
 })();

@@ -33,14 +33,22 @@
   }
 
   // a chip in the instance's colour; the truth's is dashed, so that colour never speaks alone
-  function chip(one) {
+  function chip(one, store) {
     const made = element("span", { class: one.truth ? "cs-chip cs-chip-truth" : "cs-chip", "aria-hidden": "true" });
-    made.style.setProperty("--chip", parts.palette.css(one.index));
+    made.style.setProperty("--chip", parts.verdicts.lookOf(one, store).css);
+    return made;
+  }
+
+  // the verdict as a small badge: sign, colour and short word
+  function badge(verdict) {
+    const { css, sign, short, word } = parts.verdicts.LOOKS[verdict ?? "ignored"];
+    const made = element("span", { class: "cs-badge", title: word }, `${sign} ${short}`);
+    made.style.setProperty("--chip", css);
     return made;
   }
 
   // what is known of an instance, as [name, value, explanation]
-  function facts(one) {
+  function facts(one, store) {
     const [x1, y1, x2, y2] = one.box.map((value) => Math.round(value * 10) / 10);
     const scores = [
       ["Class score", decimals(one.classScore), "0 to 1; the slider compares this one"],
@@ -48,11 +56,22 @@
       ["Ranking score", decimals(one.score), "class score + 0.3 × mask IoU: the order of the list"],
     ];
     return [
+      ...verdictFacts(store.verdictOf(one), one),
       ...(one.truth ? [] : scores),
       ["Area", `${grouped(one.area)} px`, "pixels of the mask"],
       ["Box", `${x1}, ${y1} – ${x2}, ${y2}`, "left, top – right, bottom in image pixels"],
     ];
   }
 
-  parts.dom = { element, finder, decimals, grouped, percent, zoomText, chip, facts };
+  function verdictFacts(judged, one) {
+    if (!judged) return [];
+    const { LOOKS, ERRORS, MEANINGS } = parts.verdicts;
+    const { word } = LOOKS[judged.verdict ?? "ignored"];
+    const kind = judged.error ? ` (${ERRORS[judged.error]})` : "";
+    const found = [["Verdict", `${word}${kind}`, MEANINGS[judged.error] ?? "at the score and the IoU of the sliders"]];
+    if (judged.with !== null) found.push(["Matched IoU", decimals(judged.iou), `with ${one.truth ? "instance" : "truth object"} ${judged.with}`]);
+    return found;
+  }
+
+  parts.dom = { element, finder, decimals, grouped, percent, zoomText, chip, badge, facts };
 })();

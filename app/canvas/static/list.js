@@ -12,7 +12,11 @@
     small: (a, b) => a.area - b.area,
     large: (a, b) => b.area - a.area,
     name: (a, b) => a.name.localeCompare(b.name),
+    verdict: (a, b, store) => gravity(a, store) - gravity(b, store),
   };
+
+  const GRAVITY = { fn: 0, fp: 1, tp: 2 };
+  const gravity = (one, store) => GRAVITY[store.verdictOf(one)?.verdict] ?? 3;
 
   class List {
     constructor(find, store, { onpick }) {
@@ -36,8 +40,9 @@
 
     follow(changed) {
       if (changed.has("document")) this.box.scrollTop = 0;
-      if (changed.has("document")) this.clear();
-      if (changed.has("shown")) this.refill();
+      const recoloured = changed.has("judged") || changed.has("colouring");
+      if (changed.has("document") || recoloured) this.clear();
+      if (changed.has("shown") || recoloured) this.refill();
       if (changed.has("selected")) this.reveal(this.store.selected);
       if (changed.has("selected") || changed.has("hovered")) this.mark();
     }
@@ -48,7 +53,7 @@
     }
 
     refill() {
-      this.rows = [...this.store.shown].sort(ORDERS[this.order.value]);
+      this.rows = [...this.store.shown].sort((a, b) => ORDERS[this.order.value](a, b, this.store));
       this.track.style.height = `${this.rows.length * ROW}px`;
       this.box.setAttribute("aria-label", `${this.rows.length} instances`);
       const opened = this.store.document;
@@ -89,11 +94,13 @@
 
     make(one) {
       const score = one.truth ? "truth" : dom.decimals(one.classScore);
+      const judged = this.store.verdictOf(one);
       const row = dom.element(
         "div",
         { class: "cs-row", role: "option", id: `cs-row-${one.index}`, "data-id": one.id, "data-testid": "instance-row" },
-        dom.chip(one),
+        dom.chip(one, this.store),
         dom.element("span", { class: "cs-name" }, one.name),
+        judged ? dom.badge(judged.verdict) : null,
         dom.element("span", { class: "cs-quiet cs-number" }, `${dom.grouped(one.area)} px`),
         dom.element("span", { class: "cs-number" }, score),
       );

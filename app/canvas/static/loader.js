@@ -20,9 +20,9 @@ function once(tag, address, attributes) {
   return loaded.get(address);
 }
 
-const style = once("link", files.style, { rel: "stylesheet", href: files.style });
+const styles = files.styles.map((href) => once("link", href, { rel: "stylesheet", href }));
 const scripts = files.scripts.map((src) => once("script", src, { src, async: false }));
-Promise.all([style, ...scripts]).then(
+Promise.all([...styles, ...scripts]).then(
   () => globalThis.studioParts.mount(element, { props, watch, trigger }),
   () => {
     element.textContent = "The drawing surface could not be loaded from the Studio's server: reload the page.";

@@ -1,9 +1,9 @@
-// Boxes and labels over the masks: lines and text, in CSS pixels, instance colours.
+// Boxes and labels over the masks: lines and text, in CSS pixels, in the colours that `look` gives.
 (() => {
   "use strict";
   const parts = (globalThis.studioParts ??= {});
-  const { palette } = parts;
 
+  const DASHES = { solid: [], truth: [5, 4], dashed: [9, 4], dotted: [2, 3] };
   const FONT = "600 11px system-ui, sans-serif";
   const HIGH = 17;
   const PAD = 5;
@@ -20,18 +20,19 @@
     return words.join(" ");
   }
 
-  function boxes(context, view, instances) {
+  function boxes(context, view, instances, look) {
     for (const layer of [true, false]) {
-      context.setLineDash(layer ? [5, 4] : []);
       for (const one of instances) {
         if (one.truth !== layer) continue;
+        const { css, line } = look(one);
         const [left, top] = view.toScreen(one.box[0], one.box[1]);
         const [right, bottom] = view.toScreen(one.box[2], one.box[3]);
+        context.setLineDash(DASHES[line]);
         context.lineWidth = 3;
         context.strokeStyle = "rgb(0 0 0 / 0.35)";
         context.strokeRect(left, top, right - left, bottom - top);
         context.lineWidth = 1.5;
-        context.strokeStyle = palette.css(one.index);
+        context.strokeStyle = css;
         context.strokeRect(left, top, right - left, bottom - top);
       }
     }
@@ -39,7 +40,7 @@
   }
 
   // the first in rank order wins its place; one that would cover it is left out until there is room
-  function labels(context, view, instances, switches, first = null) {
+  function labels(context, view, instances, { first = null, look, ...switches }) {
     context.font = FONT;
     context.textBaseline = "middle";
     const taken = [];
@@ -52,11 +53,12 @@
       if (!place || taken.some((other) => overlap(place, other))) continue;
       taken.push(place);
       const [x, y, width] = place;
-      context.fillStyle = palette.css(one.index);
+      const { css, ink } = look(one);
+      context.fillStyle = css;
       context.beginPath();
       context.roundRect(x, y, width, HIGH, 3);
       context.fill();
-      context.fillStyle = palette.ink(one.index);
+      context.fillStyle = ink;
       context.fillText(text, x + PAD, y + HIGH / 2 + 0.5);
     }
   }

@@ -83,8 +83,9 @@
       const lines = event.deltaMode === 1 ? 24 : 1;
       const speed = event.ctrlKey ? 0.01 : 0.0018; // a pinch sends small steps with ctrl set
       const [x, y] = this.at(event);
+      const [viewX, viewY] = this.viewer.toView(x, y);
       const steps = Math.max(-400, Math.min(400, event.deltaY * lines));
-      this.viewer.view.zoomBy(Math.exp(-steps * speed), x, y);
+      this.viewer.view.zoomBy(Math.exp(-steps * speed), viewX, viewY);
       this.last = [x, y];
       this.hover();
     }
@@ -95,18 +96,20 @@
       // what was picked by cycling is what the pointer means
       const one = stack.find(({ id }) => id === store.selected) ?? stack[0] ?? null;
       store.set({ hovered: one?.id ?? null });
-      this.onmove(last && store.document ? viewer.view.toImage(...last) : null);
+      this.onmove(last && store.document ? viewer.view.toImage(...viewer.toView(...last)) : null);
+      viewer.pointerPane = last ? viewer.paneAt(last[0]) : null;
+      this.onecho?.(last && store.document ? viewer.toView(...last) : null);
       if (one) this.showTooltip(one, stack.length, last);
       else this.hideTooltip();
     }
 
     showTooltip(one, depth, [x, y]) {
-      const { tooltip } = this;
-      if (tooltip.dataset.id !== one.id || tooltip.dataset.depth !== String(depth)) {
-        tooltip.dataset.id = one.id;
-        tooltip.dataset.depth = depth;
-        const title = dom.element("strong", {}, dom.chip(one), one.truth ? `${one.name} (truth)` : one.name);
-        const rows = dom.facts(one).flatMap(([name, value]) => [
+      const { tooltip, store } = this;
+      const stamp = `${one.id} ${depth} ${store.verdictOf(one)?.verdict} ${store.colouring}`;
+      if (tooltip.dataset.stamp !== stamp) {
+        tooltip.dataset.stamp = stamp;
+        const title = dom.element("strong", {}, dom.chip(one, store), one.truth ? `${one.name} (truth)` : one.name);
+        const rows = dom.facts(one, store).flatMap(([name, value]) => [
           dom.element("dt", {}, name),
           dom.element("dd", {}, value),
         ]);
@@ -114,7 +117,7 @@
         tooltip.replaceChildren(title, dom.element("dl", {}, ...rows), ...(more ? [more] : []));
       }
       tooltip.hidden = false;
-      const [width, height] = this.viewer.view.size;
+      const [width, height] = this.viewer.size;
       const left = x + 18 + tooltip.offsetWidth > width ? x - 14 - tooltip.offsetWidth : x + 18;
       const top = Math.min(y + 18, height - tooltip.offsetHeight - 8);
       tooltip.style.transform = `translate(${Math.max(4, left)}px, ${Math.max(4, top)}px)`;

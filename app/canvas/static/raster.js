@@ -161,13 +161,22 @@
   // dashes that stay on the image while it is panned; no common direction of an edge hides them
   const dashes = ({ dash: [x, y], dpr }) => (column, row) =>
     positive(5 * (column - x) + 3 * (row - y), 40 * dpr) < 24 * dpr ? DASH : GAP;
+  // in a colour of its own: long dashes, or dots
+  const strokes = ({ dash: [x, y], dpr }, period, drawn) => (column, row, colour) =>
+    positive(5 * (column - x) + 3 * (row - y), period * dpr) < drawn * dpr ? colour : GAP;
+  const PATTERNS = {
+    solid: () => null,
+    truth: dashes,
+    dashed: (frame) => strokes(frame, 50, 32),
+    dotted: (frame) => strokes(frame, 18, 9),
+  };
   const hatch = ({ dash: [x, y], dpr }) => (column, row, colour) =>
     positive(column - x + (row - y), 8 * dpr) < 3 * dpr ? colour : 0;
 
   const whole = new Runs();
   const inner = [new Runs(), new Runs()];
 
-  // [{mask, colour: [r, g, b], truth}] -> target.pixels; look: {fill, outline, opacity 0 .. 1}
+  // [{mask, colour: [r, g, b], truth, line}] -> target.pixels; look: {fill, outline, opacity 0 .. 1}
   function paint(target, instances, frame, look) {
     target.pixels.fill(0);
     if (look.fill) for (const one of instances) fill(target, one, frame, look.opacity);
@@ -188,9 +197,9 @@
     if (row >= 0 && row < target.height) line(target, row, column, column + 1, colour, null);
   }
 
-  function outline(target, { mask, colour, truth }, frame) {
+  function outline(target, { mask, colour, truth, line: kind = truth ? "truth" : "solid" }, frame) {
     const small = Math.min(mask.bbox[2], mask.bbox[3]) * frame.scale < 14 * frame.dpr;
-    const pattern = truth ? dashes(frame) : null;
+    const pattern = PATTERNS[kind](frame);
     let runs = project(mask.rows, frame, whole);
     const depth = small ? 1 : Math.round(2 * frame.dpr);
     for (let ring = 0; ring < depth; ring++) {

@@ -6,7 +6,8 @@
   const SWITCHES = ["fill", "outline", "boxes", "labels", "scores"];
   const CROWDED = 60; // from so many instances on, these start switched off
   const THINNED = ["boxes", "labels", "scores"];
-  const SHOWN_BY = ["document", "threshold", "layers", "off"];
+  const JUDGED_BY = ["document", "threshold", "iou", "kind"];
+  const SHOWN_BY = ["document", "threshold", "layers", "off", "panel", "colouring"];
 
   class Store {
     constructor(defaults = {}) {
@@ -20,6 +21,13 @@
       this.touched = new Set(); // switches that somebody set: these never change by themselves
       this.layers = { prediction: true, truth: true };
       this.off = new Set(); // class names that are filtered out; by name, to outlast the image
+      this.iou = 0.5; // an instance and a truth object match from here on
+      this.kind = "mask"; // which IoU: "mask" or "box"
+      this.colouring = "instance"; // or "verdict"
+      this.panel = "both"; // one of panes.PANELS
+      this.swipe = 0.5; // where the line of the panel Swipe stands, as a share of the width
+      this.blink = false; // whether the panel Blink shows the truth at the moment
+      this.judged = parts.judge({}); // the verdict on each instance
       this.hidden = false; // everything, while H is held
       this.selected = null;
       this.hovered = null;
@@ -37,7 +45,12 @@
       const changed = new Set(Object.keys(patch).filter((name) => this[name] !== patch[name]));
       if (changed.size === 0) return;
       Object.assign(this, patch);
-      if (SHOWN_BY.some((name) => changed.has(name))) {
+      if (JUDGED_BY.some((name) => changed.has(name))) {
+        this.judged = parts.judge(this);
+        changed.add("judged");
+      }
+      const byVerdict = changed.has("judged") && this.colouring === "verdict";
+      if (byVerdict || SHOWN_BY.some((name) => changed.has(name))) {
         this.shown = (this.document?.instances ?? []).filter((one) => this.passes(one));
         changed.add("shown");
       }
@@ -66,11 +79,29 @@
 
     passes(one) {
       if (this.layers[one.layer] === false || this.off.has(one.name)) return false;
+      if (!parts.panes.shows(this, one)) return false;
       return one.classScore === null || Math.fround(one.classScore) > Math.fround(this.threshold);
     }
 
     get picked() {
       return this.document?.byId.get(this.selected) ?? null;
+    }
+
+    // can truth and prediction be compared?
+    get comparable() {
+      const layers = this.document?.layers ?? [];
+      return layers.includes("truth") && layers.includes("prediction");
+    }
+
+    // the panel that is drawn: what has one layer only shows that one
+    get panelShown() {
+      if (this.comparable) return this.panel;
+      return this.document?.layers.includes("truth") ? "truth" : "prediction";
+    }
+
+    // {verdict, with, iou, error}, or undefined where nothing was judged
+    verdictOf(one) {
+      return this.judged.byId.get(one.id);
     }
 
     isShown(one) {
@@ -80,6 +111,10 @@
     setThreshold(value) {
       // hundredths, as the slider shows them, and no dust of floating point
       this.set({ threshold: Math.min(1, Math.max(0, Math.round(value * 100) / 100)) });
+    }
+
+    setIou(value) {
+      this.set({ iou: Math.min(1, Math.max(0.1, Math.round(value * 100) / 100)) });
     }
 
     setOpacity(value) {

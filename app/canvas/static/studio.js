@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const parts = (globalThis.studioParts ??= {});
-  const { dom, rle } = parts;
+  const { dom } = parts;
 
   const BUSY_AFTER = 150; // milliseconds until "loading" is worth a word
   const PAUSE = 1000; // milliseconds between two questions whether the model has seen an image
@@ -29,6 +29,8 @@
         tooltip: this.find("tooltip"),
         onmove: (point) => this.showPointer(point),
       });
+      this.comparer = new parts.Comparer(this.find, this.store, this.viewer);
+      this.pointer.onecho = (at) => this.comparer.echo(at);
       this.detachKeys = parts.keys.attach(element, this);
       this.wire();
       host.watch("value", () => this.take(host.props.value));
@@ -235,65 +237,11 @@
       const place = upload ? document.getElementById(upload) : null;
       return place?.querySelector("input[type=file]") ?? (place?.matches("button") ? place : (place?.querySelector("button") ?? null));
     }
-
-    // a copy of what a test may want to know; writing into it changes nothing
-    state() {
-      const { store, view, viewer } = this;
-      const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1] ?? null;
-      return structuredClone({
-        document: store.document?.key ?? null,
-        url: this.url,
-        ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
-        loading: store.loading,
-        pending: Boolean(store.document?.pending),
-        error: store.error?.text ?? null,
-        threshold: store.threshold,
-        opacity: store.opacity,
-        shown: store.shown.map(({ id }) => id),
-        total: store.document?.instances.length ?? 0,
-        hidden: (store.document?.instances.length ?? 0) - store.shown.length,
-        hiddenAll: store.hidden,
-        selected: store.selected,
-        hovered: store.hovered,
-        zoom: view.scale,
-        pan: [view.x, view.y],
-        size: view.size,
-        switches: store.switches,
-        layers: store.layers,
-        classes: this.panel.classes().map(([name]) => name).filter((name) => !store.off.has(name)),
-        paint: {
-          frames: viewer.timing.frames,
-          drawMs: median(viewer.timing.draw),
-          inputMs: median(viewer.timing.input),
-          lastInputMs: viewer.timing.input.at(-1) ?? null,
-        },
-      });
-    }
-
-    // the mask as it is drawn, encoded again from the spans that the drawing uses
-    mask(id) {
-      const one = this.store.document?.byId.get(id);
-      if (!one) return null;
-      return { ...rle.encode(one.mask), area: one.mask.area, bbox: [...one.mask.bbox] };
-    }
-
-    // a point of the window where a click picks the instance, or null if it is out of sight
-    point(id) {
-      const one = this.store.document?.byId.get(id);
-      const found = one && this.viewer.pointOf(one);
-      if (!found) return null;
-      const { left, top } = this.find("canvas").getBoundingClientRect();
-      return { x: left + found[0], y: top + found[1] };
-    }
   }
 
   function mount(element, host) {
     const studio = new Studio(element, host);
-    window.studio = Object.freeze({
-      state: () => studio.state(),
-      mask: (id) => studio.mask(id),
-      point: (id) => studio.point(id),
-    });
+    window.studio = parts.probe(studio);
     return studio;
   }
 

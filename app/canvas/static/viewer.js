@@ -1,14 +1,12 @@
 // The canvas: a photograph, masks over it, boxes and labels on top, each redrawn only when it must be.
+// All panes of a panel share one view, so what they show lies at the same place to the pixel.
 (() => {
   "use strict";
   const parts = (globalThis.studioParts ??= {});
-  const { palette, raster, marks, hit } = parts;
+  const { raster, marks, hit, panes, verdicts } = parts;
 
-  const RINGS = {
-    selected: [[palette.pixel([255, 255, 255], 255), 2], [palette.pixel([0, 0, 0], 190), 1]],
-    hovered: [[palette.pixel([255, 255, 255], 210), 1], [palette.pixel([0, 0, 0], 130), 1]],
-  };
   const KEPT = 200; // paint times
+  const DRAWN_BY = ["shown", "judged", "colouring", "opacity", "switches", "hidden", "blink"];
 
   class Viewer {
     constructor(stage, store) {
@@ -18,7 +16,9 @@
       this.photo = new parts.Photo();
       this.canvases = ["photo", "masks", "marks"].map((name) => stage.querySelector(`[data-layer=${name}]`));
       this.contexts = this.canvases.map((canvas) => canvas.getContext("2d"));
-      this.halo = document.createElement("canvas");
+      this.halo = new parts.Halo();
+      this.extras = []; // functions that draw more marks: (context, view) => void
+      this.panes = [];
       this.dirty = new Set();
       this.frame = 0;
       this.timing = { frames: 0, draw: [], input: [] };
@@ -40,7 +40,8 @@
     follow(changed) {
       if (changed.has("document")) this.openDocument();
       if (changed.has("shown")) this.order = paintOrder(this.store.shown);
-      if (["shown", "opacity", "switches", "hidden"].some((name) => changed.has(name))) this.redraw("masks", "marks");
+      if (["document", "panel", "swipe", "blink"].some((name) => changed.has(name))) this.divide();
+      if (DRAWN_BY.some((name) => changed.has(name))) this.redraw("masks", "marks");
       if (changed.has("selected") || changed.has("hovered")) this.redraw("marks");
     }
 
@@ -66,9 +67,30 @@
         canvas.width = Math.round(width * this.dpr);
         canvas.height = Math.round(height * this.dpr);
       }
-      this.view.resize(width, height);
+      this.size = [width, height];
       this.target = null;
+      this.divide();
+    }
+
+    // the panes of the chosen panel; the image lies in each as if it were alone
+    divide() {
+      if (!this.size) return;
+      const [width, height] = this.size;
+      this.panes = panes.layout(this.store, width);
+      const wide = this.store.panelShown === "side" ? Math.floor(width / 2) : width;
+      if (wide !== this.view.size[0] || height !== this.view.size[1]) this.view.resize(wide, height);
       this.redraw("photo", "masks", "marks");
+      this.onpanes?.(this.panes);
+    }
+
+    // the pane under a place of the canvas
+    paneAt(x) {
+      return this.panes.find(({ left, width }) => x < left + width) ?? this.panes[this.panes.length - 1];
+    }
+
+    // a place of the canvas -> the same place in the view that all panes share
+    toView(x, y) {
+      return [x - (this.paneAt(x)?.shift ?? 0), y];
     }
 
     // drawn in the next frame, however many changes come before it
@@ -102,13 +124,27 @@
       return { scale: view.scale * dpr, x, y, width, height, dash: [x, y], dpr };
     }
 
+    // a pane's place in device pixels: {left, width} of what is seen, shift of what is drawn
+    place({ left, width, shift }) {
+      const from = Math.round(left * this.dpr);
+      const to = Math.round((left + width) * this.dpr);
+      return { from, wide: to - from, shift: Math.round(shift * this.dpr) };
+    }
+
     drawPhoto() {
       const [context] = this.contexts;
       const { width, height } = this.canvases[0];
+      context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, width, height);
       const opened = this.store.document;
       if (!opened) return;
-      this.photo.draw(context, this.device, [opened.image.width, opened.image.height]);
+      for (const pane of this.panes) {
+        const { from, wide, shift } = this.place(pane);
+        within(context, from, wide, height, () => {
+          context.translate(shift, 0);
+          this.photo.draw(context, this.device, [opened.image.width, opened.image.height]);
+        });
+      }
     }
 
     drawMasks() {
@@ -118,10 +154,15 @@
         const data = new ImageData(width, height);
         this.target = { data, width, height, pixels: new Uint32Array(data.data.buffer) };
       }
-      const { fill, outline } = this.store.switches;
-      const shown = this.store.hidden ? [] : this.order;
-      raster.paint(this.target, shown, this.device, { fill, outline, opacity: this.store.opacity });
-      context.putImageData(this.target.data, 0, 0);
+      const { store } = this;
+      const { fill, outline } = store.switches;
+      context.clearRect(0, 0, width, height);
+      for (const pane of this.panes) {
+        const { from, wide, shift } = this.place(pane);
+        const shown = store.hidden ? [] : this.order.filter((one) => panes.admits(pane.name, one, store));
+        raster.paint(this.target, shown.map(drawn, store), this.device, { fill, outline, opacity: store.opacity });
+        context.putImageData(this.target.data, shift, 0, from - shift, 0, wide, height);
+      }
     }
 
     drawMarks() {
@@ -129,19 +170,30 @@
       const { width, height } = this.canvases[2];
       context.setTransform(1, 0, 0, 1, 0, 0);
       context.clearRect(0, 0, width, height);
-      const { store, view } = this;
-      if (!store.document || store.hidden) return;
-      const picked = store.isShown(store.picked) ? store.picked : null;
+      if (!this.store.document || this.store.hidden) return;
+      for (const pane of this.panes) {
+        const { from, wide, shift } = this.place(pane);
+        within(context, from, wide, height, () => this.markPane(context, pane, shift));
+      }
+    }
+
+    markPane(context, pane, shift) {
+      const { store, view, dpr } = this;
+      const visible = (one) => one !== null && store.isShown(one) && panes.admits(pane.name, one, store);
+      const picked = visible(store.picked) ? store.picked : null;
       const hovered = store.document.byId.get(store.hovered) ?? null;
-      context.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
-      if (store.switches.boxes) marks.boxes(context, view, this.inSight());
-      else if (picked) marks.boxes(context, view, [picked]);
-      context.setTransform(1, 0, 0, 1, 0, 0);
-      if (hovered && hovered !== picked && store.isShown(hovered)) this.drawHalo(hovered, RINGS.hovered);
-      if (picked) this.drawHalo(picked, RINGS.selected);
-      context.setTransform(this.dpr, 0, 0, this.dpr, 0, 0);
+      const inSight = this.inSight().filter((one) => panes.admits(pane.name, one, store));
+      const look = (one) => verdicts.lookOf(one, store);
+      context.setTransform(dpr, 0, 0, dpr, shift, 0);
+      if (store.switches.boxes) marks.boxes(context, view, inSight, look);
+      else if (picked) marks.boxes(context, view, [picked], look);
+      context.setTransform(1, 0, 0, 1, shift, 0);
+      if (hovered !== picked && visible(hovered)) this.halo.draw(context, hovered, this.device, "hovered");
+      if (picked) this.halo.draw(context, picked, this.device, "selected");
+      context.setTransform(dpr, 0, 0, dpr, shift, 0);
+      for (const extra of this.extras) extra(context, view);
       const { labels, scores } = store.switches;
-      if (labels || scores) marks.labels(context, view, this.inSight(), store.switches, picked);
+      if (labels || scores) marks.labels(context, view, inSight, { ...store.switches, first: picked, look });
     }
 
     inSight() {
@@ -153,43 +205,48 @@
       });
     }
 
-    // rings around one mask, on a canvas of just that size
-    drawHalo(one, rings) {
-      const frame = this.device;
-      const [x, y, width, height] = one.mask.bbox;
-      const edge = 6 * frame.dpr;
-      const left = Math.max(0, Math.floor(x * frame.scale + frame.x - edge));
-      const top = Math.max(0, Math.floor(y * frame.scale + frame.y - edge));
-      const right = Math.min(frame.width, Math.ceil((x + width) * frame.scale + frame.x + edge));
-      const bottom = Math.min(frame.height, Math.ceil((y + height) * frame.scale + frame.y + edge));
-      if (right <= left || bottom <= top || !one.mask.area) return;
-      const data = new ImageData(right - left, bottom - top);
-      const target = { width: data.width, height: data.height, pixels: new Uint32Array(data.data.buffer) };
-      const moved = { ...frame, x: frame.x - left, y: frame.y - top, width: data.width, height: data.height };
-      const wide = rings.map(([colour, ring]) => [colour, Math.round(ring * frame.dpr)]);
-      raster.halo(target, one.mask, moved, wide);
-      this.halo.width = data.width;
-      this.halo.height = data.height;
-      this.halo.getContext("2d").putImageData(data, 0, 0);
-      this.contexts[2].drawImage(this.halo, left, top);
-    }
-
-    // instances under a point of the canvas, the smallest first
+    // instances under a place of the canvas, the smallest first
     under(x, y) {
-      if (!this.store.document || this.store.hidden) return [];
-      const [imageX, imageY] = this.view.toImage(x, y);
-      return hit.under(this.store.shown, imageX, imageY, this.view.scale);
+      const { store } = this;
+      if (!store.document || store.hidden) return [];
+      const pane = this.paneAt(x);
+      const [imageX, imageY] = this.view.toImage(...this.toView(x, y));
+      const there = store.shown.filter((one) => panes.admits(pane.name, one, store));
+      return hit.under(there, imageX, imageY, this.view.scale);
     }
 
-    // a point of the canvas where a click picks the instance
+    // a place of the canvas where a click picks the instance
     pointOf(one) {
-      const visible = (x, y) => {
-        const [left, top] = this.view.toScreen(x, y);
-        return left >= 1 && top >= 1 && left <= this.view.size[0] - 1 && top <= this.view.size[1] - 1;
-      };
-      const found = hit.pointOf(one, this.store.shown, visible);
-      return found && this.view.toScreen(...found);
+      for (const pane of this.panes) {
+        if (!panes.admits(pane.name, one, this.store)) continue;
+        const visible = (x, y) => {
+          const [left, top] = this.view.toScreen(x, y);
+          const at = left + pane.shift;
+          return at >= pane.left + 1 && at <= pane.left + pane.width - 1 && top >= 1 && top <= this.size[1] - 1;
+        };
+        const others = this.store.shown.filter((other) => panes.admits(pane.name, other, this.store));
+        const found = hit.pointOf(one, others, visible);
+        if (!found) continue;
+        const [x, y] = this.view.toScreen(...found);
+        return [x + pane.shift, y];
+      }
+      return null;
     }
+  }
+
+  // what raster.js needs of an instance, as the store (`this`) has it look
+  function drawn(one) {
+    const { colour, line } = verdicts.lookOf(one, this);
+    return { mask: one.mask, colour, line, truth: one.truth };
+  }
+
+  function within(context, left, width, height, draw) {
+    context.save();
+    context.beginPath();
+    context.rect(left, 0, width, height);
+    context.clip();
+    draw();
+    context.restore();
   }
 
   // truth below prediction, large below small: what is picked first lies on top

@@ -1,0 +1,71 @@
+// What tests may ask of the page: `window.studio`. Answers are copies; writing into them changes nothing.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { rle } = parts;
+
+  const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1] ?? null;
+
+  function state(studio) {
+    const { store, view, viewer } = studio;
+    return structuredClone({
+      document: store.document?.key ?? null,
+      url: studio.url,
+      ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
+      loading: store.loading,
+      pending: Boolean(store.document?.pending),
+      error: store.error?.text ?? null,
+      threshold: store.threshold,
+      opacity: store.opacity,
+      shown: store.shown.map(({ id }) => id),
+      total: store.document?.instances.length ?? 0,
+      hidden: (store.document?.instances.length ?? 0) - store.shown.length,
+      hiddenAll: store.hidden,
+      selected: store.selected,
+      hovered: store.hovered,
+      zoom: view.scale,
+      pan: [view.x, view.y],
+      size: view.size,
+      switches: store.switches,
+      layers: store.layers,
+      classes: studio.panel.classes().map(([name]) => name).filter((name) => !store.off.has(name)),
+      iou: store.iou,
+      kind: store.kind,
+      panel: store.panelShown,
+      colouring: store.colouring,
+      swipe: store.swipe,
+      panes: viewer.panes,
+      totals: store.judged.totals,
+      verdicts: Object.fromEntries(store.judged.byId),
+      paint: {
+        frames: viewer.timing.frames,
+        drawMs: median(viewer.timing.draw),
+        inputMs: median(viewer.timing.input),
+        lastInputMs: viewer.timing.input.at(-1) ?? null,
+      },
+    });
+  }
+
+  // the mask as it is drawn, encoded again from the spans that the drawing uses
+  function mask(studio, id) {
+    const one = studio.store.document?.byId.get(id);
+    if (!one) return null;
+    return { ...rle.encode(one.mask), area: one.mask.area, bbox: [...one.mask.bbox] };
+  }
+
+  // a point of the window where a click picks the instance, or null if it is out of sight
+  function point(studio, id) {
+    const one = studio.store.document?.byId.get(id);
+    const found = one && studio.viewer.pointOf(one);
+    if (!found) return null;
+    const { left, top } = studio.find("canvas").getBoundingClientRect();
+    return { x: left + found[0], y: top + found[1] };
+  }
+
+  parts.probe = (studio) =>
+    Object.freeze({
+      state: () => state(studio),
+      mask: (id) => mask(studio, id),
+      point: (id) => point(studio, id),
+    });
+})();
