@@ -100,13 +100,13 @@ def _judge(dataset: Dataset, found: Sequence[Result], kind: Kind, limits: Limits
         judge.accumulate()
     precision, recall = judge.eval["precision"], judge.eval["recall"]
     by_category = {
-        category: _mean(precision[:, :, column, 0, -1])
+        category: mean(precision[:, :, column, 0, -1])
         for column, category in enumerate(map(int, judge.params.catIds))
     }
-    return Verdict(kind, _summarise(precision, recall, limits), by_category)
+    return Verdict(kind, summarise(precision, recall, limits), by_category)
 
 
-def _summarise(
+def summarise(
     precision: NDArray[np.float64], recall: NDArray[np.float64], limits: Limits
 ) -> dict[str, float]:
     """Take the numbers from pycocotools' tables, whatever the limits are.
@@ -115,17 +115,18 @@ def _summarise(
     recall     (10 IoU thresholds, categories, 4 sizes, 3 limits)
     """
     numbers = {
-        "AP": _mean(precision[..., 0, -1]),
-        "AP50": _mean(precision[0, ..., 0, -1]),
-        "AP75": _mean(precision[5, ..., 0, -1]),
+        "AP": mean(precision[..., 0, -1]),
+        "AP50": mean(precision[0, ..., 0, -1]),
+        "AP75": mean(precision[5, ..., 0, -1]),
     }
-    numbers |= {f"AP{_SIZES[size]}": _mean(precision[..., size, -1]) for size in (1, 2, 3)}
-    numbers |= {f"AR{limit}": _mean(recall[..., 0, row]) for row, limit in enumerate(limits)}
-    numbers |= {f"AR{_SIZES[size]}": _mean(recall[..., size, -1]) for size in (1, 2, 3)}
+    numbers |= {f"AP{_SIZES[size]}": mean(precision[..., size, -1]) for size in (1, 2, 3)}
+    numbers |= {f"AR{limit}": mean(recall[..., 0, row]) for row, limit in enumerate(limits)}
+    numbers |= {f"AR{_SIZES[size]}": mean(recall[..., size, -1]) for size in (1, 2, 3)}
     return numbers
 
 
-def _mean(table: NDArray[np.float64]) -> float:
+def mean(table: NDArray[np.float64]) -> float:
+    """Average what is measured; -1 where nothing is."""
     counted = table[table > -1]
     return float(np.mean(counted)) if counted.size else -1.0
 

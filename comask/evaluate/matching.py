@@ -144,6 +144,12 @@ class PairSet(Pairs):
         """Count the instances of the largest group."""
         return int(np.bincount(self.found_groups).max(initial=0))
 
+    @cached_property
+    def ranking(self) -> Integers:
+        """Sort all found instances by score; equal ones by their image's id: (N,)."""
+        ids = self.image_ids[self.found_images]
+        return np.lexsort((np.arange(len(ids)), ids, -self.scores))
+
     def order(self, kind: Kind) -> Integers:
         """Sort the pairs: by rank, then the largest IoU first, then the later truth."""
         return self._mask_order if kind == "mask" else self._box_order
@@ -273,7 +279,7 @@ def match(
     order = order[enough[order]]
     last = 2 * whole.rows[order].astype(np.int64) + ignored[whole.columns[order]]
     order = order[np.argsort(last, kind="stable")]
-    found_truth, truth_found, used = _take(whole, order)
+    found_truth, truth_found, used = take(whole, order)
     found_iou = np.zeros(len(found_truth))
     found_iou[whole.rows[used]] = overlaps[used]
     return Match(
@@ -284,6 +290,34 @@ def match(
         truth=np.where(ignored, State.IGNORED, truth_found >= 0).astype(np.int8),
         truth_found=truth_found,
     )
+
+
+def take(pairs: PairSet, order: Integers) -> tuple[Integers, Integers, list[int]]:
+    """Give each instance the first free object of its choices, which come in order.
+
+    Returns who took whom, (N,) and (M,), -1 for nobody, and the pairs in which.
+    """
+    found_truth = [-1] * len(pairs.scores)
+    truth_found = [-1] * len(pairs.truth_ids)
+    crowd = pairs.crowd.tolist()
+    rows, columns = pairs.rows[order].tolist(), pairs.columns[order].tolist()
+    used = []
+    for place, row, column in zip(order.tolist(), rows, columns, strict=True):
+        if found_truth[row] < 0 and (truth_found[column] < 0 or crowd[column]):
+            found_truth[row] = column
+            truth_found[column] = row
+            used.append(place)
+    return np.array(found_truth, np.int64), np.array(truth_found, np.int64), used
+
+
+def group_ranks(pairs: PairSet, counted: Flags) -> Integers:
+    """Rank what is counted within its image and category, from 0; else as many as there are."""
+    ranks = np.full(len(counted), len(counted))
+    rows = np.flatnonzero(counted)
+    rows = rows[np.argsort(pairs.found_groups[rows], kind="stable")]
+    groups = pairs.found_groups[rows]
+    ranks[rows] = np.arange(len(rows)) - np.searchsorted(groups, groups, side="left")
+    return ranks
 
 
 def pack(pairs: Pairs) -> bytes:
@@ -340,11 +374,7 @@ def _counted(pairs: PairSet, min_score: float, limit: int | None) -> Flags:
     counted: Flags = gated & (pairs.found_categories != UNKNOWN)
     if limit is None or pairs.largest_group <= limit:
         return counted
-    rows = np.flatnonzero(counted)
-    rows = rows[np.argsort(pairs.found_groups[rows], kind="stable")]
-    groups = pairs.found_groups[rows]
-    firsts = np.searchsorted(groups, groups, side="left")
-    counted[rows[np.arange(len(rows)) - firsts >= limit]] = False
+    counted &= group_ranks(pairs, counted) < limit
     return counted
 
 
@@ -352,21 +382,6 @@ def _outside(areas: Doubles, area: Area | None) -> Flags:
     if area is None:
         return np.zeros(len(areas), np.bool_)
     return (areas < area[0]) | (areas > area[1])
-
-
-def _take(pairs: PairSet, order: Integers) -> tuple[Integers, Integers, list[int]]:
-    """Give each instance the first free one of its choices: who took whom, and in which pairs."""
-    found_truth = [-1] * len(pairs.scores)
-    truth_found = [-1] * len(pairs.truth_ids)
-    crowd = pairs.crowd.tolist()
-    rows, columns = pairs.rows[order].tolist(), pairs.columns[order].tolist()
-    used = []
-    for place, row, column in zip(order.tolist(), rows, columns, strict=True):
-        if found_truth[row] < 0 and (truth_found[column] < 0 or crowd[column]):
-            found_truth[row] = column
-            truth_found[column] = row
-            used.append(place)
-    return np.array(found_truth, np.int64), np.array(truth_found, np.int64), used
 
 
 def _found_states(

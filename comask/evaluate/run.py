@@ -1,40 +1,34 @@
-"""A checkpoint over many images: one by one, the next one decoded while the model works.
+"""A checkpoint over a COCO folder, and how good what it finds is.
 
-A file that can't be used does not end a run: its outcome carries one sentence instead of instances.
+How single images are run over, and what becomes of bad ones, is ``comask.run``'s affair.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from tqdm import tqdm
-
-from comask.annotation import coco, rle
+from comask.annotation import coco
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
 from comask.checkpoint.native import CheckpointInfo
-from comask.data import images
-from comask.data.images import LoadedImage
-from comask.errors import ComaskError, ImageError, InputError
+from comask.errors import ImageError, InputError
 from comask.evaluate import coco_ap
 from comask.evaluate.coco_ap import COCO_LIMITS, Kind, Verdict
 from comask.model.comask import CoMask
-from comask.predict import Prediction, Predictor
+from comask.predict import Predictor
+from comask.run import Outcome, predict_files, to_annotations, to_results
 
-_AHEAD = 2  # images that are decoded before the model asks for them
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one image file; ``failure`` is empty where there is a prediction."""
-
-    name: str
-    image: LoadedImage | None
-    prediction: Prediction | None
-    failure: str = ""
+__all__ = [
+    "Harvest",
+    "Outcome",
+    "evaluate_model",
+    "judge_checkpoint",
+    "match_categories",
+    "predict_files",
+    "predict_folder",
+    "to_annotations",
+    "to_results",
+]
 
 
 class Harvest:
@@ -61,16 +55,6 @@ class Harvest:
     def dataset(self, categories: tuple[Category, ...]) -> Dataset:
         """Give the COCO dataset of all that was taken in."""
         return Dataset(tuple(self.images), tuple(self.annotations), categories)
-
-
-def predict_files(
-    predictor: Predictor, files: Sequence[tuple[Path, str]], *, progress: bool = True
-) -> Iterator[Outcome]:
-    """Run over image files, (path, name) each, in their order; progress goes to stderr."""
-    with tqdm(total=len(files), unit="image", disable=not progress) as bar:
-        for name, waiting in _decoded(files):
-            yield _outcome(predictor, name, waiting)
-            bar.update()
 
 
 def predict_folder(
@@ -144,55 +128,6 @@ def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict
             f"the checkpoint finds {_some(own)}, and the annotation file knows {_some(truth)}"
         )
     return found
-
-
-def to_annotations(prediction: Prediction, image_id: int, first_id: int) -> list[Annotation]:
-    """Write a prediction as annotations of a COCO dataset, best first; empty masks are none."""
-    rows = [row for row, mask in enumerate(prediction.masks) if rle.area(mask)]
-    return [
-        coco.annotate(
-            first_id + place,
-            image_id,
-            prediction.categories[prediction.labels[row]].id,
-            prediction.masks[row],
-            score=prediction.scores[row],
-            class_score=prediction.class_scores[row],
-            mask_iou=prediction.mask_ious[row],
-        )
-        for place, row in enumerate(rows)
-    ]
-
-
-def to_results(prediction: Prediction, image_id: int) -> list[dict[str, Any]]:
-    """Write a prediction as COCO results: predicted boxes, clipped, and the ranking score."""
-    ids = [prediction.categories[label].id for label in prediction.labels]
-    scores = prediction.scores.tolist()
-    return coco.results(image_id, ids, prediction.boxes, prediction.masks, scores)
-
-
-def _decoded(files: Iterable[tuple[Path, str]]) -> Iterator[tuple[str, Future[LoadedImage]]]:
-    pool = ThreadPoolExecutor(max_workers=_AHEAD)
-    waiting: deque[tuple[str, Future[LoadedImage]]] = deque()
-    try:
-        for path, name in files:
-            waiting.append((name, pool.submit(images.load, path)))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft()
-        yield from waiting
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _outcome(predictor: Predictor, name: str, waiting: Future[LoadedImage]) -> Outcome:
-    try:
-        image = waiting.result()
-        return Outcome(name, image, predictor.predict(image.pixels))
-    except ImageError as error:  # it says which file
-        return Outcome(name, None, None, str(error))
-    except ComaskError as error:
-        return Outcome(name, None, None, f"{name}: {error}")
-    except (MemoryError, torch.OutOfMemoryError):
-        return Outcome(name, None, None, f"{name} needs more memory than there is")
 
 
 def _plain(name: str) -> str:
