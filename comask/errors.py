@@ -31,3 +31,7 @@ class CheckpointError(ComaskError, ValueError):
 
 class TrainingError(ComaskError, RuntimeError):
     """Training can't go on, for example because the loss is not finite."""
+
+
+class StoreError(ComaskError, RuntimeError):
+    """A store of runs can't be opened, read or written, or what it gave back is damaged."""

@@ -1,0 +1,440 @@
+"""The store of runs: what a checkpoint found in images, kept once for everybody who asks.
+
+SQLAlchemy over a SQLite file (in WAL mode, so that reading never waits) or any other URL, for
+example a PostgreSQL that a team shares. A run is one dataset seen by one checkpoint under one set
+of settings; an outcome is what became of one image of it, written in one transaction: a process
+that is killed loses no more than the image it was at. What a payload means is ``comask.run``'s
+affair; here it is bytes.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.sql.schema import SchemaItem
+
+from comask.annotation import claims
+from comask.errors import InputError, StoreError
+
+SCHEMA = 1
+LONGEST_NAME = 2_000  # bytes of an image's name; databases index no longer ones
+MAX_PAYLOAD = 2**30  # bytes
+
+State = Literal["done", "failed"]
+Answer = TypeVar("Answer")
+
+_WAIT = 60  # seconds that a writer waits for the others
+_AT_ONCE = 500  # names in one question
+
+_TABLES = sa.MetaData()
+_ABOUT = sa.Table(
+    "comask_about",
+    _TABLES,
+    sa.Column("key", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+_RUNS = sa.Table(
+    "comask_runs",
+    _TABLES,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),  # of all that follows
+    sa.Column("dataset", sa.String(200), nullable=False, index=True),
+    sa.Column("checkpoint", sa.String(64), nullable=False),
+    sa.Column("version", sa.String(40), nullable=False),
+    sa.Column("settings", sa.Text, nullable=False),  # JSON
+    sa.Column("created", sa.Double, nullable=False),
+)
+
+
+def _of_image(*columns: sa.Column[Any]) -> list[SchemaItem]:
+    run = sa.ForeignKey(_RUNS.c.id, ondelete="CASCADE")
+    return [
+        sa.Column("run", sa.Integer, run, primary_key=True, autoincrement=False),
+        sa.Column("name", sa.String(LONGEST_NAME), primary_key=True),
+        *columns,
+    ]
+
+
+_OUTCOMES = sa.Table(
+    "comask_outcomes",
+    _TABLES,
+    *_of_image(
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("width", sa.Integer, nullable=False),
+        sa.Column("height", sa.Integer, nullable=False),
+        sa.Column("instances", sa.Integer, nullable=False),
+        sa.Column("stamp", sa.String(200), nullable=False),
+        sa.Column("payload", sa.LargeBinary, nullable=False),  # last: lists don't read past it
+    ),
+)
+_CLAIMS = sa.Table(
+    "comask_claims",
+    _TABLES,
+    *_of_image(
+        sa.Column("worker", sa.String(200), nullable=False),
+        sa.Column("since", sa.Double, nullable=False),
+    ),
+)
+_PAIRS = sa.Table(
+    "comask_pairs",
+    _TABLES,
+    *_of_image(
+        sa.Column("truth", sa.String(64), primary_key=True),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+    ),
+)
+_LISTED = tuple(column for column in _OUTCOMES.c if column.name not in ("run", "payload"))
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run.
+
+    dataset     a dataset's fingerprint, or the list of images that it goes over
+    checkpoint  the file's identity: the start of its SHA-256
+    version     of the library
+    settings    JSON values; what is not named is the checkpoint's own
+    created     seconds of ``time.time``
+    """
+
+    id: int
+    dataset: str
+    checkpoint: str
+    version: str
+    settings: Mapping[str, Any]
+    created: float
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """What became of one image.
+
+    reason         one sentence where it failed
+    width, height  of the upright image, 0 where it failed
+    stamp          what the file was like, to see whether it has changed; may be empty
+    """
+
+    name: str
+    state: State
+    reason: str = ""
+    width: int = 0
+    height: int = 0
+    instances: int = 0
+    stamp: str = ""
+
+
+class Store:
+    """An open store; several threads and processes may use one at once."""
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        """Take an engine whose tables are there; ``open`` makes both."""
+        self._engine = engine
+        self.name = name
+
+    @classmethod
+    def open(cls, target: str | Path) -> "Store":
+        """Open a SQLite file by its path, or any database by its URL; raises StoreError."""
+        url, name = _address(target)
+        try:
+            engine = sa.create_engine(url, connect_args=_connect_arguments(url))
+        except (exc.ArgumentError, ImportError, ValueError) as error:
+            raise StoreError(f"{name} can't be opened as a store: {_said(error)}") from error
+        if url.get_backend_name() == "sqlite":
+            _tame(engine)
+        store = cls(engine, name)
+        try:
+            store._prepare()
+        except BaseException:
+            engine.dispose()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- runs -----------------------------------------------------------------------------------
+
+    def start_or_resume(
+        self, dataset: str, checkpoint: str, version: str, settings: Mapping[str, Any]
+    ) -> RunRow:
+        """Find the one run of these four, or begin it."""
+        text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+        about = {"dataset": dataset, "checkpoint": checkpoint, "version": version, "settings": text}
+        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+        def begin(connection: sa.Connection) -> RunRow:
+            found = connection.execute(sa.select(_RUNS).where(_RUNS.c.key == key)).first()
+            if found is None:
+                values = {"key": key, "created": time.time(), **about}
+                connection.execute(sa.insert(_RUNS).values(values))
+                found = connection.execute(sa.select(_RUNS).where(_RUNS.c.key == key)).one()
+            return _run_row(found)
+
+        return self._write(begin)
+
+    def runs(self, dataset: str | None = None) -> tuple[RunRow, ...]:
+        """List the runs, of one dataset or of all, the oldest first."""
+        query = sa.select(_RUNS).order_by(_RUNS.c.id)
+        if dataset is not None:
+            query = query.where(_RUNS.c.dataset == dataset)
+        return tuple(map(_run_row, self._read(query)))
+
+    # -- outcomes -------------------------------------------------------------------------------
+
+    def outcomes(self, run: int) -> dict[str, OutcomeRow]:
+        """Tell what became of every image that the run has seen, by name."""
+        query = sa.select(*_LISTED).where(_OUTCOMES.c.run == run)
+        return {row.name: OutcomeRow(**dict(row._mapping)) for row in self._read(query)}
+
+    def outcome(self, run: int, name: str) -> OutcomeRow | None:
+        """Tell what became of one image; None where the run has not seen it."""
+        rows = self._read(sa.select(*_LISTED).where(_is(_OUTCOMES, run, name)))
+        return OutcomeRow(**dict(rows[0]._mapping)) if rows else None
+
+    def names(self, run: int, state: State = "done") -> frozenset[str]:
+        """Name the images that are done, or those that failed."""
+        query = sa.select(_OUTCOMES.c.name)
+        query = query.where(_OUTCOMES.c.run == run, _OUTCOMES.c.state == state)
+        return frozenset(row.name for row in self._read(query))
+
+    def put(self, run: int, outcome: OutcomeRow, payload: bytes = b"") -> None:
+        """Keep what became of an image, in place of what was known; a claim on it ends."""
+        _check_name(outcome.name)
+        if len(payload) > MAX_PAYLOAD:
+            raise InputError(f"{outcome.name}: {len(payload):,} bytes are too many to keep")
+        values = {"run": run, "payload": payload, **vars(outcome)}
+
+        def replace(connection: sa.Connection) -> None:
+            for table in (_PAIRS, _CLAIMS, _OUTCOMES):
+                connection.execute(sa.delete(table).where(_is(table, run, outcome.name)))
+            connection.execute(sa.insert(_OUTCOMES).values(values))
+
+        self._write(replace)
+
+    def payload(self, run: int, name: str) -> bytes | None:
+        """Give back the bytes of an image that is done."""
+        return dict(self.payloads(run, [name])).get(name)
+
+    def payloads(self, run: int, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Give back the bytes of those images that are done, in the order of their names.
+
+        Only a few are in memory at a time.
+        """
+        query = sa.select(_OUTCOMES.c.name, _OUTCOMES.c.payload)
+        query = query.where(_OUTCOMES.c.run == run, _OUTCOMES.c.state == "done")
+        for some in _parts(names, 16):
+            rows = self._read(query.where(_OUTCOMES.c.name.in_(some)))
+            found = {row.name: bytes(row.payload) for row in rows}
+            yield from ((name, found[name]) for name in some if name in found)
+
+    def forget(self, run: int, names: Iterable[str]) -> None:
+        """Drop what became of some images, as if the run had not come to them."""
+        self._forget([run], list(names))
+
+    def forget_everywhere(self, dataset: str, name: str) -> None:
+        """Drop an image of a dataset from every run."""
+        self._forget([row.id for row in self.runs(dataset)], [name])
+
+    # -- who works on what ----------------------------------------------------------------------
+
+    def claim(self, run: int, name: str, worker: str) -> bool:
+        """Take on an image for a worker; False where it is done, failed, or somebody else's."""
+        _check_name(name)
+
+        def take(connection: sa.Connection) -> bool:
+            held = connection.execute(sa.select(_CLAIMS).where(_is(_CLAIMS, run, name))).first()
+            mine = {"run": run, "name": name, "worker": worker, "since": time.time()}
+            if held is None:
+                connection.execute(sa.insert(_CLAIMS).values(mine))
+            elif held.worker != worker:
+                if not claims.is_void(held.worker, held.since):
+                    return False
+                one = sa.and_(_is(_CLAIMS, run, name), _CLAIMS.c.worker == held.worker)
+                if connection.execute(sa.update(_CLAIMS).where(one).values(mine)).rowcount != 1:
+                    return False
+            # asked last: from here on nobody else puts this one
+            known = sa.select(_OUTCOMES.c.state).where(_is(_OUTCOMES, run, name))
+            if connection.execute(known).first() is None:
+                return True
+            connection.execute(sa.delete(_CLAIMS).where(_is(_CLAIMS, run, name)))
+            return False
+
+        return self._write(take)
+
+    def release(self, run: int, name: str, worker: str) -> None:
+        """Give up a claim without an outcome."""
+        mine = sa.and_(_is(_CLAIMS, run, name), _CLAIMS.c.worker == worker)
+        self._write(lambda connection: connection.execute(sa.delete(_CLAIMS).where(mine)))
+
+    # -- what was worked out from outcomes ------------------------------------------------------
+
+    def pairs(self, run: int, truth: Mapping[str, str]) -> dict[str, bytes]:
+        """Give back kept pairs: {image name: fingerprint of its truth} -> {image name: bytes}."""
+        found = {}
+        for some in _parts(list(truth), _AT_ONCE):
+            query = sa.select(_PAIRS.c.name, _PAIRS.c.truth, _PAIRS.c.payload)
+            for row in self._read(query.where(_PAIRS.c.run == run, _PAIRS.c.name.in_(some))):
+                if row.truth == truth[row.name]:
+                    found[row.name] = bytes(row.payload)
+        return found
+
+    def put_pairs(self, run: int, name: str, truth: str, payload: bytes) -> None:
+        """Keep an image's pairs until its outcome is put anew; those of an older truth go."""
+        values = {"run": run, "name": name, "truth": truth, "payload": payload}
+
+        def replace(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(_PAIRS).where(_is(_PAIRS, run, name)))
+            connection.execute(sa.insert(_PAIRS).values(values))
+
+        self._write(replace)
+
+    # -- how --------------------------------------------------------------------------------------
+
+    def _forget(self, runs: Sequence[int], names: Sequence[str]) -> None:
+        def drop(connection: sa.Connection) -> None:
+            for some in _parts(names, _AT_ONCE):
+                for table in (_PAIRS, _OUTCOMES):
+                    mine = sa.and_(table.c.run.in_(runs), table.c.name.in_(some))
+                    connection.execute(sa.delete(table).where(mine))
+
+        self._write(drop)
+
+    def _prepare(self) -> None:
+        """Make the tables; two processes may do so at the same time."""
+
+        def make(connection: sa.Connection) -> str:
+            _TABLES.create_all(connection)
+            query = sa.select(_ABOUT.c.value).where(_ABOUT.c.key == "schema")
+            known = connection.execute(query).scalar()
+            if known is None:
+                row = {"key": "schema", "value": str(SCHEMA)}
+                connection.execute(sa.insert(_ABOUT).values(row))
+            return known or str(SCHEMA)
+
+        schema = self._write(make, tries=4, doing="opened as a store")
+        if schema != str(SCHEMA):
+            raise StoreError(
+                f"{self.name} is a store of format {schema:.20}, this version of CoMask uses "
+                f"{SCHEMA}; name another one"
+            )
+
+    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with self._sentences("read"), self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _write(
+        self,
+        work: Callable[[sa.Connection], Answer],
+        *,
+        tries: int = 2,
+        doing: str = "written to",
+    ) -> Answer:
+        """Do some work in one transaction; anew where another process did the same just now."""
+        with self._sentences(doing):
+            for _ in range(tries - 1):
+                try:
+                    return self._in_transaction(work)
+                except (exc.IntegrityError, exc.ProgrammingError):
+                    time.sleep(0.05)
+            return self._in_transaction(work)
+
+    def _in_transaction(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        with self._engine.connect() as connection:
+            connection.execution_options(comask_writes=True)
+            with connection.begin():
+                return work(connection)
+
+    @contextmanager
+    def _sentences(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (exc.SQLAlchemyError, OSError, ImportError) as error:
+            raise StoreError(f"{self.name} can't be {doing}: {_said(error)}") from error
+
+
+def _address(target: str | Path) -> tuple[sa.URL, str]:
+    """Read a path or a URL: what to open, and what to call it (passwords stay secret)."""
+    text = str(target)
+    if "://" in text:
+        try:
+            url = sa.make_url(text)
+        except (exc.ArgumentError, ValueError) as error:
+            raise StoreError("The store's address is no URL that a database has.") from error
+        return url, url.render_as_string(hide_password=True)
+    path = Path(text)
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; a store is a file or a database's URL")
+    if not path.absolute().parent.is_dir():
+        raise StoreError(f"there is no folder {path.absolute().parent} for the store {path.name}")
+    return sa.URL.create("sqlite", database=str(path.absolute())), str(path)
+
+
+def _connect_arguments(url: sa.URL) -> dict[str, Any]:
+    return {"timeout": _WAIT} if url.get_backend_name() == "sqlite" else {}
+
+
+def _tame(engine: sa.Engine) -> None:
+    """Let transactions begin where we say, writers queue up, and readers never wait."""
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("comask_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _is(table: sa.Table, run: int, name: str) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.run == run, table.c.name == name)
+
+
+def _run_row(row: sa.Row[Any]) -> RunRow:
+    settings = json.loads(row.settings)
+    return RunRow(row.id, row.dataset, row.checkpoint, row.version, settings, row.created)
+
+
+def _check_name(name: str) -> None:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = -1
+    if not 0 < size <= LONGEST_NAME or "\0" in name:
+        raise InputError(
+            f"{name!r:.60} is no name that a store can keep an image under: it must be text of "
+            f"1 .. {LONGEST_NAME} bytes"
+        )
+
+
+def _parts(names: Sequence[str], size: int) -> Iterator[list[str]]:
+    return (list(names[start : start + size]) for start in range(0, len(names), size))
+
+
+def _said(error: Exception) -> str:
+    """Say in one line what a database complained of; never with the values it was given."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, ImportError):
+        return f"the Python package {cause.name or 'of its driver'} is not installed"
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(cause).__name__
