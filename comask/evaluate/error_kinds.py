@@ -94,6 +94,18 @@ def best(pairs: PairSet, kind: Kind, usable: Flags) -> tuple[Integers, Doubles]:
     return column, overlap
 
 
+def nearest(pairs: PairSet, kind: Kind, usable: Flags) -> tuple[Integers, Doubles]:
+    """Find the instance that overlaps each object most among usable pairs: (M,) and its IoU."""
+    overlaps = pairs.overlaps(kind)
+    places = np.flatnonzero(usable)
+    order = places[np.lexsort((-pairs.rows[places], overlaps[places]))]  # the best comes last
+    row = np.full(len(pairs.truth_ids), -1, np.int64)
+    row[pairs.columns[order]] = pairs.rows[order]
+    overlap = np.zeros(len(pairs.truth_ids))
+    overlap[pairs.columns[order]] = overlaps[order]
+    return row, overlap
+
+
 def converged(
     proposals: NDArray[np.float32],
     boxes: NDArray[np.float32],

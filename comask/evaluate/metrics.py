@@ -43,9 +43,11 @@ class Judgement:
     """One run matched at one setting; what it knows besides is worked out when asked."""
 
     pairs: PairSet
-    iou: float
-    kind: Kind
     match: Match
+    iou: float
+    min_score: float
+    kind: Kind
+    limit: int | None
 
     @cached_property
     def errors(self) -> Errors:
@@ -153,7 +155,7 @@ def judge(
     """Match a whole set at one setting of the sliders."""
     whole = pairs if isinstance(pairs, PairSet) else matching.join([pairs])
     match = matching.match(whole, iou=iou, min_score=min_score, kind=kind, limit=limit)
-    return Judgement(whole, iou, kind, match)
+    return Judgement(whole, match, iou, min_score, kind, limit)
 
 
 def total(judgement: Judgement, found: Flags | None = None, truth: Flags | None = None) -> Score:
@@ -187,7 +189,7 @@ def by_size(
         match = matching.match(
             pairs, iou=iou, min_score=min_score, kind=kind, limit=limit, area=area
         )
-        scores[name] = total(Judgement(pairs, iou, kind, match))
+        scores[name] = total(Judgement(pairs, match, iou, min_score, kind, limit))
     return scores
 
 
