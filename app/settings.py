@@ -1,5 +1,6 @@
 """What launch.py was told, and the limits that hold strangers' files: frozen values."""
 
+import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,3 +47,13 @@ class Settings:
         for folder in self.data:
             if not folder.is_dir():
                 raise ConfigError(f"There is no folder {folder} to open datasets from.")
+
+    @property
+    def is_local(self) -> bool:
+        """Say whether only this machine can reach the Studio."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False

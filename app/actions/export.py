@@ -32,7 +32,10 @@ def one(
     if prediction is None:
         return None
     stem = PurePosixPath(image.file_name).stem or image.key
-    return _exported([(image, prediction)], min_score, f"{stem}.json")
+    number = services.datasets.image_id(image.key)
+    return _exported(
+        [(image, prediction)], min_score, f"{stem}.json", first=1 if number is None else number
+    )
 
 
 def every(
@@ -50,14 +53,19 @@ def every(
     return _exported(done, min_score, "instances.json")
 
 
-def to_dataset(found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float) -> Dataset:
-    """Put predictions into a COCO dataset: instances above a class score, best first."""
+def to_dataset(
+    found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float, first: int = 1
+) -> Dataset:
+    """Put predictions into a COCO dataset: instances above a class score, best first.
+
+    Images are numbered from ``first`` on.
+    """
     from comask.evaluate.run import to_annotations  # brings torch
 
     images: list[ImageRecord] = []
     annotations: list[Annotation] = []
     limit = np.float32(min_score)  # scores are float32, and so is the model's own comparison
-    for number, (image, prediction) in enumerate(found, start=1):
+    for number, (image, prediction) in enumerate(found, start=first):
         height, width = prediction.size
         images.append(ImageRecord(number, image.file_name, width, height))
         for one in to_annotations(prediction, number, 1):
@@ -68,9 +76,12 @@ def to_dataset(found: "Sequence[tuple[StoredImage, Prediction]]", min_score: flo
 
 
 def _exported(
-    found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float, file_name: str
+    found: "Sequence[tuple[StoredImage, Prediction]]",
+    min_score: float,
+    file_name: str,
+    first: int = 1,
 ) -> Exported:
-    dataset = to_dataset(found, min_score)
+    dataset = to_dataset(found, min_score, first)
     content = coco.dump(dataset)
     if coco.parse(content, file_name) != dataset:
         raise AssertionError("an export does not read back as what was meant")

@@ -6,10 +6,13 @@ import re
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+import orjson
 from fastapi import HTTPException, Request, Response
 
 from app.services import CheckpointFile, Services, StoredImage
+from comask.errors import ComaskError
 
+MOST_BYTES = 100_000  # of a request that holds a few values
 COMPRESSED_FROM = 1_000  # bytes; below, compressing costs more than it saves
 
 _NUMBER = re.compile(r"[+-]?(\d{1,4}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
@@ -32,7 +35,10 @@ def json_answer(request: Request, content: bytes, headers: dict[str, str]) -> Re
 
 def find_image(services: Services, key: str) -> StoredImage:
     """Look an image up; whatever is no key is as unknown as a wrong one."""
-    image = services.images.find(key)
+    try:
+        image = services.images.find(key)
+    except ComaskError as error:
+        refuse(404, str(error))
     if image is None:
         refuse(404, "There is no such image; it may have been removed.")
     return image
@@ -56,8 +62,24 @@ def read_number(text: str | None, name: str, low: float, high: float, default: f
     return float(value)
 
 
+async def read_object(request: Request) -> dict[str, object]:
+    """Read a small JSON object that the page sent."""
+    content = b""
+    async for part in request.stream():
+        content += part
+        if len(content) > MOST_BYTES:
+            refuse(413, "The request is too long.")
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        refuse(422, "The request must hold a JSON object.")
+    return value
+
+
 def refuse_other_sites(request: Request) -> None:
     """Refuse what another site's page sends; browsers say where a page came from."""
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        refuse(403, "Another site can't send images here; open the Studio's own page.")
+        refuse(403, "Another site can't ask for this; open the Studio's own page.")

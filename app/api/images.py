@@ -1,5 +1,7 @@
 """Pictures: whole ones for the canvas, small ones for lists, and new ones."""
 
+from collections.abc import Callable
+
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -9,7 +11,7 @@ from starlette.formparsers import MultiPartException
 
 from app.actions import uploads
 from app.api.answers import find_image, json_answer, refuse, refuse_other_sites
-from app.services import Services
+from app.services import Services, StoredImage
 from app.services.images import Encoded
 from comask.errors import ImageError
 
@@ -25,20 +27,12 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/api")
 
     @routes.get("/images/{key}")
-    def picture(key: str) -> Response:
-        image = find_image(services, key)
-        try:
-            return _answer(services.images.picture(image))
-        except (ImageError, OSError) as error:
-            refuse(404, str(error))
+    def picture(request: Request, key: str) -> Response:
+        return _answer(request, find_image(services, key), services.images.picture)
 
     @routes.get("/thumbnails/{key}")
-    def thumbnail(key: str) -> Response:
-        image = find_image(services, key)
-        try:
-            return _answer(services.images.thumbnail(image))
-        except (ImageError, OSError) as error:
-            refuse(404, str(error))
+    def thumbnail(request: Request, key: str) -> Response:
+        return _answer(request, find_image(services, key), services.images.thumbnail)
 
     @routes.post("/uploads")
     async def upload(request: Request) -> Response:
@@ -57,8 +51,21 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _answer(encoded: Encoded) -> Response:
-    return Response(encoded.content, media_type=encoded.media_type, headers=_FOREVER)
+def _answer(
+    request: Request, image: StoredImage, encode: Callable[[StoredImage], Encoded]
+) -> Response:
+    """Answer with a picture; of a dataset's image, which may change, only if it did."""
+    headers = _FOREVER
+    if image.source == "dataset":
+        tag = f'"{image.version}"'
+        headers = {**_FOREVER, "Cache-Control": "private, no-cache", "ETag": tag}
+        if image.version and request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+    try:
+        encoded = encode(image)
+    except (ImageError, OSError) as error:
+        refuse(404, str(error))
+    return Response(encoded.content, media_type=encoded.media_type, headers=headers)
 
 
 def _refuse_too_large(request: Request, services: Services) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.services.checkpoints import CheckpointFile, CheckpointShelf, Detector, Models, OpenDetector
+from app.services.datasets import DatasetShelf
 from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
 from app.services.predictions import PredictionShelf
@@ -35,7 +36,9 @@ class Services:
         self.settings = settings
         workspace = prepare_folder(settings.workspace)
         opener = open_detector or self._open_predictor
-        self.images = ImageStore(workspace, settings.assets / "samples", settings.limits)
+        samples = settings.assets / "samples"
+        self.datasets = DatasetShelf(workspace, _roots(settings, workspace))
+        self.images = ImageStore(workspace, samples, settings.limits, self.datasets)
         self.checkpoints = CheckpointShelf(settings, opener)
         self.models = Models(opener)
         self.predictions = PredictionShelf(workspace, settings.limits.predictions)
@@ -77,6 +80,7 @@ class Services:
     def close(self) -> None:
         """Stop the runs."""
         self.runner.close()
+        self.datasets.close()
 
     def _warm_up(self) -> None:
         file = self.checkpoints.find(None)
@@ -107,3 +111,10 @@ class Services:
         own = native.read_info(path).config.detection.min_score
         settings = PredictionSettings(min_score=min(own, self.settings.min_score))
         return Predictor.from_checkpoint(path, device=self.settings.device, settings=settings)
+
+
+def _roots(settings: Settings, workspace: Path) -> tuple[Path, ...] | None:
+    """List the folders that datasets may be opened from; None where only this machine asks."""
+    if settings.is_local:
+        return None
+    return (*settings.data, settings.assets / "samples", workspace / "samples")

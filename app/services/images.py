@@ -1,4 +1,4 @@
-"""The images that can be opened: the samples, and what people uploaded into the workspace.
+"""The images that can be opened: the samples, what people uploaded, and those of datasets.
 
 A key is the start of a SHA-256 of a file's content: it says nothing of paths or names, nobody
 guesses it, and the same picture is uploaded once. Paths are only ever made from keys that are
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal, Protocol
 
 import cv2
 import numpy as np
@@ -23,9 +24,10 @@ from app.session import Source
 from app.settings import Limits
 from comask.annotation import coco, files
 from comask.annotation.records import Dataset
-from comask.errors import InputError
+from comask.errors import ImageError, InputError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright
+Origin = Source | Literal["dataset"]
 
 KEY_LENGTH = 32
 SCHEMA = 1
@@ -41,12 +43,16 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class StoredImage:
-    """One image file under its key; ``file_name`` is a label and never opened."""
+    """One image file under its key; ``file_name`` is a label and never opened.
+
+    version  what changes with the file, where a key does not name its content
+    """
 
     key: str
     file_name: str
-    source: Source
+    source: Origin
     path: Path
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +71,24 @@ class Added:
     is_new: bool
 
 
+class DatasetImages(Protocol):
+    """The images of datasets and what is drawn on them, by their keys."""
+
+    def image(self, key: str) -> StoredImage | None:
+        """Find an image; raises InputError where its file must not be opened."""
+
+    def truth(self, key: str) -> Dataset | None:
+        """Find what is drawn on an image."""
+
+
 class ImageStore:
     """Find, add and decode images; several threads may ask at once."""
 
-    def __init__(self, workspace: Path, samples: Path, limits: Limits) -> None:
+    def __init__(
+        self, workspace: Path, samples: Path, limits: Limits, datasets: DatasetImages
+    ) -> None:
         self._folder = workspace / _UPLOADS
+        self._datasets = datasets
         self._samples_folder = samples
         self._limits = limits
         self._lock = threading.Lock()
@@ -89,7 +108,12 @@ class ImageStore:
             return tuple(image for image in self._images.values() if image.source == source)
 
     def find(self, key: str) -> StoredImage | None:
-        """Look a key up; whatever is no key is unknown."""
+        """Look a key up; whatever is no key is unknown.
+
+        Raises InputError where a dataset's image must not be opened, or not yet.
+        """
+        if "-" in key:
+            return self._datasets.image(key)
         with self._lock:
             return self._images.get(key)
 
@@ -125,15 +149,15 @@ class ImageStore:
 
     def pixels(self, image: StoredImage) -> Pixels:
         """Decode an image: (H, W, 3) uint8, the pixels that the model sees."""
-        known = self._pixels.get(image.key)
+        known = self._pixels.get(_place_of(image))
         if known is not None:
             return known
         from comask.data import images  # brings torch
 
-        content = image.path.read_bytes()
+        content = _content(image)
         with self._decoding:
             pixels = images.load(content, name=image.file_name).pixels
-        return self._remember_pixels(image.key, pixels)
+        return self._remember_pixels(_place_of(image), pixels)
 
     def size(self, image: StoredImage) -> tuple[int, int]:
         """Say how high and wide the upright image is."""
@@ -149,7 +173,12 @@ class ImageStore:
         return self._encoded(self._thumbnails, image, encode_thumbnail, lambda _: 1)
 
     def truth(self, image: StoredImage) -> Dataset | None:
-        """Find what people drew on a sample: its one image, its annotations, all categories."""
+        """Find what people drew on an image: its record, its annotations, all categories.
+
+        None where nobody drew on it. In a dataset with truth, an image without objects has truth.
+        """
+        if image.source == "dataset":
+            return self._datasets.truth(image.key)
         if image.source != "samples" or self._truth is None:
             return None
         records = [i for i in self._truth.images if i.file_name == image.file_name]
@@ -166,11 +195,11 @@ class ImageStore:
         encode: Callable[[Pixels], Encoded],
         cost: Callable[[Encoded], int],
     ) -> Encoded:
-        known = memory.get(image.key)
+        known = memory.get(_place_of(image))
         if known is not None:
             return known
         encoded = encode(self.pixels(image))
-        memory.put(image.key, encoded, cost(encoded))
+        memory.put(_place_of(image), encoded, cost(encoded))
         return encoded
 
     def _remember_pixels(self, key: str, pixels: Pixels) -> Pixels:
@@ -215,6 +244,20 @@ class ImageStore:
                 found.append((added, StoredImage(path.stem, name, "uploads", path)))
         for _, image in sorted(found, key=lambda entry: (entry[0], entry[1].file_name)):
             self._images.setdefault(image.key, image)
+
+
+def _place_of(image: StoredImage) -> str:
+    return f"{image.key} {image.version}".rstrip()
+
+
+def _content(image: StoredImage) -> bytes:
+    """Read a file; raises ImageError with one sentence."""
+    try:
+        return image.path.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{image.file_name} is missing: there is no such file.") from None
+    except OSError as error:
+        raise ImageError(f"{image.file_name} can't be read: {error.strerror}.") from error
 
 
 def key_of(content: bytes, source: Source) -> str:

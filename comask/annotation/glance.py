@@ -1,4 +1,4 @@
-"""A quick look at an annotation: all but its mask, which is only drawn when somebody asks for it."""
+"""A quick look at an annotation: all but its mask, which is drawn when somebody asks for it."""
 
 from comask.annotation.fields import MAX_ID, Fields, is_number, shown
 from comask.errors import AnnotationError

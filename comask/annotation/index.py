@@ -34,6 +34,17 @@ SIZES: dict[ObjectSize, tuple[float, float]] = {  # areas in pixels, both ends i
 }
 
 
+def fingerprint(annotations: Path | None, images: Path) -> str:
+    """Name a dataset: 64 hex digits that stay while file and folder stay where they are."""
+    places = [os.path.realpath(place) if place else "" for place in (annotations, images)]
+    return hashlib.sha256("\n".join(places).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def cache_file(cache: Path, name: str) -> Path:
+    """Say where the index of a dataset of some fingerprint is kept."""
+    return cache / f"{name[:16]}.sqlite"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """Which images are meant: all that is said must hold.
@@ -61,7 +72,7 @@ class DatasetIndex:
         )
         self._base.execute("PRAGMA mmap_size = 0")
         self._about: dict[str, str] = dict(self._ask("SELECT key, value FROM about"))
-        self.fingerprint: str = self._about["fingerprint"]
+        self.fingerprint = fingerprint(annotations, images)
         rows = self._ask(
             "SELECT id, name, supercategory, extra, truth FROM categories ORDER BY row"
         )
@@ -92,7 +103,7 @@ class DatasetIndex:
         if not images.is_dir():
             raise InputError(f"There is no folder {images}.")
         cache.mkdir(parents=True, exist_ok=True)
-        place = cache / f"{_cache_name(annotations, images)}.sqlite"
+        place = cache_file(cache, fingerprint(annotations, images))
         if not indexing.is_current(place, annotations, images):
             indexing.build(place, annotations, images, progress)
         return cls(place, annotations, images)
@@ -248,11 +259,6 @@ class DatasetIndex:
     def _ask(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock:
             return self._base.execute(query, values).fetchall()
-
-
-def _cache_name(annotations: Path | None, images: Path) -> str:
-    named = f"{annotations or ''}\n{images}".encode("utf-8", "surrogateescape")
-    return hashlib.sha256(named).hexdigest()[:16]
 
 
 def _thousands(rows: Sequence[int]) -> list[Sequence[int]]:

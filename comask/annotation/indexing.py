@@ -122,7 +122,6 @@ class _Maker:
         self._refused: set[int] = set()  # ids of images that are left out
         self._drawn = _Drawn()
         self._found: set[str] = set()  # lists
-        self._digest = hashlib.sha256(b"comask dataset 1\n")
 
     def list_folder(self, known: list[str], progress: Progress) -> dict[str, str]:
         """List a folder of images; those of an earlier index keep their rows."""
@@ -144,15 +143,12 @@ class _Maker:
             " VALUES (?, ?, ?, ?, 0, 0)",
             rows,
         )
-        self._digest.update(f"{os.path.realpath(self._folder)}\n".encode())
         return self._about(len(order), 0, truth=False, content="", file_stamp="")
 
     def read_file(self, annotations: Path, progress: Progress) -> dict[str, str]:
         """Read a COCO file; raises AnnotationError where it is none."""
         before = _status(annotations)
         content = _digest(annotations)
-        places = f"{os.path.realpath(self._folder)}\n{os.path.realpath(annotations)}\n"
-        self._digest.update(places.encode("utf-8", "surrogateescape"))
         takers = {
             "images": self._take_images,
             "categories": self._take_categories,
@@ -177,7 +173,6 @@ class _Maker:
         self, images: int, annotations: int, truth: bool, content: str, file_stamp: str
     ) -> dict[str, str]:
         return {
-            "fingerprint": self._digest.hexdigest(),
             "images": str(images),
             "annotations": str(annotations),
             "truth": str(int(truth)),
@@ -202,7 +197,6 @@ class _Maker:
             extra = json.dumps(dict(record.extra)) if record.extra else None
             name, width, height = record.file_name, record.width, record.height
             rows.append((row, record.id, name, name.casefold(), width, height, extra))
-            self._digest.update(f"{record.id} {width} {height} {name}\n".encode())
         self._base.executemany("INSERT INTO images VALUES (?, ?, ?, ?, ?, ?, ?, 0)", rows)
 
     def _image(self, value: object) -> ImageRecord:

@@ -303,15 +303,18 @@ def test_an_index_is_made_once_and_again_when_the_content_changed(
     changed = opened(tmp_path, content)
     assert len(built) == 2
     assert len(changed.annotations(0)) == 0
-    assert changed.fingerprint == first.fingerprint  # the same images of the same file
+    assert changed.fingerprint == first.fingerprint
     assert changed.content != first.content
 
 
-def test_other_images_make_another_dataset(tmp_path: Path) -> None:
-    first = opened(tmp_path)
-    content = coco_content()
-    content["images"].reverse()
-    assert opened(tmp_path, content).fingerprint != first.fingerprint
+def test_a_dataset_is_named_by_its_places(tmp_path: Path) -> None:
+    one = opened(tmp_path / "a")
+    other = opened(tmp_path / "b")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert one.fingerprint != other.fingerprint
+    file, images = tmp_path / "link/instances.json", tmp_path / "link/images"
+    assert index.fingerprint(file, images) == one.fingerprint
+    assert index.fingerprint(None, images) != one.fingerprint
 
 
 def test_a_file_that_changes_while_it_is_open_is_not_misread(tmp_path: Path) -> None:

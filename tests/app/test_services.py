@@ -121,7 +121,7 @@ def test_samples_stay_and_uploads_go(tmp_path: Path) -> None:
     assert len(services.images.listed("samples")) == 1
     assert services.images.find(added.key) is None
     for forgotten in (services.images.pixels, services.images.picture, services.images.thumbnail):
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(ImageError):
             forgotten(added)
     assert list((tmp_path / "workspace" / "images").iterdir()) == []
 
