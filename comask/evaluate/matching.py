@@ -205,16 +205,16 @@ def pair(
     ranks = np.asarray(scores, np.float32)
     if (np.diff(ranks) > 0).any():
         raise InputError("instances must come best first, and their scores rise somewhere")
-    sides = _sides(np.asarray(boxes, np.float64).reshape(-1, 4), masks)
+    found = sides(boxes, masks)
     crowd = [one.iscrowd for one in truth]
     of_masks = rle.iou(masks, [one.rle for one in truth], crowd).clip(min=0)
-    of_boxes = rle.box_iou(sides, np.array([one.bbox for one in truth], np.float64), crowd)
+    of_boxes = rle.box_iou(found, np.array([one.bbox for one in truth], np.float64), crowd)
     rows, columns = np.nonzero((of_masks >= FLOOR) | (of_boxes >= FLOOR))
     return Pairs(
         found_categories=np.asarray(categories, np.int64),
         class_scores=np.asarray(class_scores, np.float32),
         scores=ranks,
-        found_areas=sides[:, 2] * sides[:, 3],
+        found_areas=found[:, 2] * found[:, 3],
         truth_ids=np.array([one.id for one in truth], np.int64),
         truth_categories=np.array([one.category_id for one in truth], np.int64),
         crowd=np.array(crowd, np.bool_),
@@ -224,6 +224,16 @@ def pair(
         mask_iou=of_masks[rows, columns],
         box_iou=of_boxes[rows, columns],
     )
+
+
+def sides(boxes: NDArray[np.float32] | Doubles, masks: Sequence[Rle]) -> Doubles:
+    """Cut boxes off at the image's edge: (N, 4) xyxy -> (N, 4) x, y, width, height."""
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+    sizes = np.array([mask.size for mask in masks], np.float64).reshape(-1, 2)
+    edges = sizes[:, [1, 0]]
+    upper = corners[:, :2].clip(0, edges)
+    lower = corners[:, 2:].clip(0, edges)
+    return np.concatenate([upper, (lower - upper).clip(min=0)], axis=1)
 
 
 def pair_prediction(
@@ -353,15 +363,6 @@ def unpack(data: bytes) -> Pairs:
 
 
 _TYPES = ("<i8", "<f4", "<f4", "<f8", "<i8", "<i8", "?", "<f8", "<i4", "<i4", "<f8", "<f8")
-
-
-def _sides(corners: Doubles, masks: Sequence[Rle]) -> Doubles:
-    """Cut boxes off at the image's edge: (N, 4) xyxy -> (N, 4) x, y, width, height."""
-    sizes = np.array([mask.size for mask in masks], np.float64).reshape(-1, 2)
-    edges = sizes[:, [1, 0]]
-    upper = corners[:, :2].clip(0, edges)
-    lower = corners[:, 2:].clip(0, edges)
-    return np.concatenate([upper, (lower - upper).clip(min=0)], axis=1)
 
 
 def _starts(counts: Sequence[int]) -> Integers:
