@@ -13,6 +13,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from comask import __version__
 from comask.annotation.claims import new_worker
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
@@ -107,30 +109,33 @@ class Run:
         self.store.put(self.row.id, row)
         return row
 
-    def work(self, detector: Detector, files: Sequence[tuple[Path, str]]) -> Iterator[OutcomeRow]:
+    def work(
+        self, detector: Detector, files: Sequence[tuple[Path, str]], *, progress: bool = False
+    ) -> Iterator[OutcomeRow]:
         """Run over all files, (path, name) each, that are not done; yields every outcome once.
 
         What is done already comes first. Files that have changed since are run over again, images
-        that failed are tried again, and what other processes are at is waited for.
+        that failed are tried again, and what other processes are at is waited for. Progress goes
+        to stderr.
         """
-        self.retry(name for _, name in files)
         waiting = {name: path for path, name in files}
         known = self.store.outcomes(self.row.id)
-        for name, path in list(waiting.items()):
-            if name in known and _is_same(known[name], path):
-                del waiting[name]
-                yield known[name]
+        done = [
+            known[name]
+            for name, path in waiting.items()
+            if name in known and known[name].state == "done" and _is_same(known[name], path)
+        ]
+        total = len(waiting)
+        for row in done:
+            del waiting[row.name]
         self.store.forget(self.row.id, [name for name in waiting if name in known])
-        while waiting:
-            for outcome in self._steps(detector, [(path, name) for name, path in waiting.items()]):
-                del waiting[outcome.name]
-                yield outcome
-            others = self.store.outcomes(self.row.id) if waiting else {}
-            for name in [name for name in waiting if name in others]:
-                del waiting[name]
-                yield others[name]
-            if waiting:
-                time.sleep(_PAUSE)
+        yield from done
+        with tqdm(
+            total=total, initial=len(done), unit="image", smoothing=0.1, disable=not progress
+        ) as bar:
+            for row in self._rest(detector, waiting):
+                yield row
+                bar.update()
 
     def export(
         self,
@@ -152,6 +157,19 @@ class Run:
             found += to_annotations(prediction, record.id, len(found) + 1, min_score)
             categories = prediction.categories if categories is None else categories
         return Dataset(tuple(kept), tuple(found), tuple(categories or ()))
+
+    def _rest(self, detector: Detector, waiting: dict[str, Path]) -> Iterator[OutcomeRow]:
+        """Run over images until all have an outcome, whoever found it."""
+        while waiting:
+            for row in self._steps(detector, [(path, name) for name, path in waiting.items()]):
+                del waiting[row.name]
+                yield row
+            others = self.store.outcomes(self.row.id) if waiting else {}
+            for name in [name for name in waiting if name in others]:
+                del waiting[name]
+                yield others[name]
+            if waiting:
+                time.sleep(_PAUSE)
 
     def _steps(self, detector: Detector, files: Sequence[tuple[Path, str]]) -> Iterator[OutcomeRow]:
         """Run over those files that nobody else has taken."""

@@ -1,4 +1,4 @@
-"""The command line: ``comask predict | evaluate | train | convert | info``.
+"""The command line: ``comask predict | prelabel | evaluate | train | convert | info``.
 
 Exit codes: 0 all is well, 1 some images could not be used, 2 the request or a file was refused,
 with one sentence on stderr. What a command needs is imported when it runs, so that help is quick.
@@ -6,7 +6,6 @@ with one sentence on stderr. What a command needs is imported when it runs, so t
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -17,11 +16,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import comask
 from comask.annotation import coco, files
 from comask.annotation.records import Dataset
+from comask.cli import prelabel
+from comask.cli.shared import (
+    add_score,
+    add_settings,
+    check_writable,
+    open_predictor,
+    read_settings,
+    refuse,
+    refuse_none,
+    report_skipped,
+    say,
+    whole,
+)
 from comask.errors import ComaskError, InputError
 
 if TYPE_CHECKING:
     from comask.checkpoint.native import CheckpointInfo
-    from comask.predict import Predictor
 
 
 @dataclass(frozen=True)
@@ -55,14 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:  # argparse: help, version, a usage error
         return leaving.code if isinstance(leaving.code, int) else 0
     except ComaskError as error:
-        return _refuse(str(error))
+        return refuse(str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _refuse(f"{where}{error.strerror or error}")
+        return refuse(f"{where}{error.strerror or error}")
     except MemoryError:
-        return _refuse("this needs more memory than there is")
+        return refuse("this needs more memory than there is")
     except KeyboardInterrupt:
-        return _refuse("stopped", 130)
+        return refuse("stopped", 130)
 
 
 def _run(words: Sequence[str]) -> int:
@@ -95,14 +106,15 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overlays", type=Path, metavar="DIR", help="also draw each image with its instances"
     )
-    _add_settings(parser)
+    add_score(parser)
+    add_settings(parser)
 
 
 def _predict(given: argparse.Namespace) -> int:
     for path in filter(None, (given.output, given.results)):
-        _check_writable(path)
+        check_writable(path)
     found = _list_images(given.paths, given.overlays)
-    predictor = _open(given)
+    predictor = open_predictor(given, read_settings(given))
     if given.overlays:
         given.overlays.mkdir(parents=True, exist_ok=True)
 
@@ -117,15 +129,11 @@ def _predict(given: argparse.Namespace) -> int:
     coco.write(given.output, dataset)
     if given.results:
         _write_results(given.results, harvest.results, dataset)
-    _say(
+    say(
         f"{given.output}: {len(harvest.annotations)} instances in {len(harvest.images)} "
         f"of {len(found)} images"
     )
-    if harvest.failures:
-        _warn(f"{len(harvest.failures)} of {len(found)} images were skipped:")
-    for failure in harvest.failures:
-        _warn(failure)
-    return 1 if harvest.failures else 0
+    return report_skipped(harvest.failures, len(found))
 
 
 def _list_images(paths: Sequence[Path], overlays: Path | None) -> list[tuple[Path, str]]:
@@ -135,9 +143,7 @@ def _list_images(paths: Sequence[Path], overlays: Path | None) -> list[tuple[Pat
     if overlays is not None:  # those of an earlier run
         drawn = overlays.resolve()
         found = [one for one in found if not one[0].resolve().is_relative_to(drawn)]
-    if not any(path.exists() for path, _ in found):
-        named = ", ".join(images.printable(path) for path in paths[:3])
-        raise InputError(f"there are no images at {named}{', …' * (len(paths) > 3)}")
+    refuse_none(paths, found)
     return found
 
 
@@ -166,7 +172,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="also write the numbers as JSON")
     parser.add_argument(
         "--max-detections",
-        type=_whole(100, 100_000),
+        type=whole(100, 100_000),
         default=100,
         metavar="N",
         help="instances an image that count, COCO's 100 by default; more for dense images",
@@ -174,14 +180,15 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-category", action="store_true", help="also list the AP of each category"
     )
-    _add_settings(parser)
+    add_score(parser)
+    add_settings(parser)
 
 
 def _evaluate(given: argparse.Namespace) -> int:
     from comask.evaluate import coco_ap, report
 
     if given.output:
-        _check_writable(given.output)
+        check_writable(given.output)
     limits = (1, 10, given.max_detections)
     if given.results:
         verdicts = coco_ap.judge(given.annotations, given.results, max_detections=limits)
@@ -191,16 +198,19 @@ def _evaluate(given: argparse.Namespace) -> int:
         from comask.evaluate import run
 
         verdicts = run.judge_checkpoint(
-            _open(given), given.annotations, given.images, max_detections=limits
+            open_predictor(given, read_settings(given)),
+            given.annotations,
+            given.images,
+            max_detections=limits,
         )
     numbers = {str(kind): verdict.numbers for kind, verdict in verdicts.items()}
     if given.output:
         files.replace_file(given.output, report.to_json(numbers))
-    _say(report.table(numbers))
+    say(report.table(numbers))
     if given.per_category:
         names = {c.id: c.name for c in coco.read(given.annotations).categories}
         ap = {str(kind): verdict.by_category for kind, verdict in verdicts.items()}
-        _say("\n" + report.category_table(ap, names))
+        say("\n" + report.category_table(ap, names))
     return 0
 
 
@@ -236,11 +246,11 @@ def _add_convert(parser: argparse.ArgumentParser) -> None:
 def _convert(given: argparse.Namespace) -> int:
     from comask.checkpoint import categories, mmdet_v1, native
 
-    _check_writable(given.output)
+    check_writable(given.output)
     named = categories.read(given.classes) if given.classes else None
     model, info = mmdet_v1.convert(given.input, named)
     native.save(given.output, model, info)
-    _say(f"{given.output}: {info.config.backbone.kind}, {len(info.categories)} classes")
+    say(f"{given.output}: {info.config.backbone.kind}, {len(info.categories)} classes")
     return 0
 
 
@@ -254,10 +264,10 @@ def _info(given: argparse.Namespace) -> int:
 
     record = _to_record(native.read_info(given.checkpoint))
     if given.json:
-        _say(json.dumps(record, indent=1, ensure_ascii=False))
+        say(json.dumps(record, indent=1, ensure_ascii=False))
         return 0
     for name, value in _flat(record):
-        _say(f"{name:<36} {value}")
+        say(f"{name:<36} {value}")
     return 0
 
 
@@ -287,94 +297,18 @@ def _flat(value: object, name: str = "") -> list[tuple[str, str]]:
     return [(name, "none" if value in ({}, None) else str(value))]
 
 
-# -- what commands share ------------------------------------------------------------------------
-
-
-def _add_settings(parser: argparse.ArgumentParser) -> None:
-    own = "the checkpoint's own by default"
-    parser.add_argument(
-        "--min-score", type=_share, metavar="S", help=f"class score to be above, 0 .. 1; {own}"
-    )
-    parser.add_argument(
-        "--max-instances", type=_whole(1, 100_000), metavar="N", help=f"an image; {own}"
-    )
-    parser.add_argument(
-        "--short-side",
-        type=_whole(1, 16_384),
-        metavar="PX",
-        help=f"the shorter side is resized to this; {own}",
-    )
-    parser.add_argument(
-        "--long-side",
-        type=_whole(1, 32_768),
-        metavar="PX",
-        help=f"unless the longer one would pass this; {own}",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, ...")
-
-
-def _open(given: argparse.Namespace) -> "Predictor":
-    from comask.predict import PredictionSettings, Predictor
-
-    settings = PredictionSettings(
-        min_score=given.min_score,
-        max_instances=given.max_instances,
-        short_side=given.short_side,
-        long_side=given.long_side,
-    )
-    return Predictor.from_checkpoint(given.checkpoint, device=given.device, settings=settings)
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse before hours of work what could not be written after them."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; a file to write is needed")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"there is no folder {path.absolute().parent} to write {path.name} into")
-
-
-def _whole(low: int, high: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and low <= int(text[:20]) <= high):
-            raise argparse.ArgumentTypeError(f"a whole number in {low} .. {high}, not {text!r:.40}")
-        return int(text)
-
-    return read
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= 1:
-        raise argparse.ArgumentTypeError(f"a number in 0 .. 1, not {text!r:.40}")
-    return number
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _warn(text: str) -> None:
-    sys.stderr.write(f"comask: {' '.join(text.splitlines())}\n")
-
-
-def _refuse(text: str, code: int = 2) -> int:
-    _warn(text)
-    return code
-
-
 COMMANDS = (
     Command(
         "predict", "Find the instances of images and write a COCO file.", _add_predict, _predict
+    ),
+    Command(
+        "prelabel",
+        "Find the instances of many images in a run that can be stopped and goes on.",
+        prelabel.add_arguments,
+        prelabel.run,
     ),
     Command("evaluate", "Find the twelve COCO numbers.", _add_evaluate, _evaluate),
     Command("train", "Train a model on a COCO folder.", _add_train, _train),
     Command("convert", "Turn a checkpoint of the authors into ours.", _add_convert, _convert),
     Command("info", "Say what a checkpoint says of itself.", _add_info, _info),
 )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
