@@ -3,18 +3,23 @@
 import gzip
 import math
 import re
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 from fastapi import HTTPException, Request, Response
 
 from app.services import CheckpointFile, Services, StoredImage
+from comask.annotation.index import DatasetIndex
 from comask.errors import ComaskError
 
 MOST_BYTES = 100_000  # of a request that holds a few values
 COMPRESSED_FROM = 1_000  # bytes; below, compressing costs more than it saves
 
+Choice = TypeVar("Choice", bound=str | None)
+
+_WHOLE = re.compile(r"\d{1,19}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,4}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -60,6 +65,49 @@ def read_number(text: str | None, name: str, low: float, high: float, default: f
     if not low <= value <= high:
         refuse(422, f"{name} must be a number from {low:g} to {high:g}.")
     return float(value)
+
+
+def find_dataset(services: Services, dataset: str) -> DatasetIndex:
+    """Look an open dataset up by its id."""
+    found = services.datasets.get(dataset)
+    if found is None:
+        state = services.datasets.state(dataset)
+        if state is not None:
+            refuse(409, state.sentence or f"{state.name} is still being read.")
+        refuse(404, "There is no such dataset; open its folder again.")
+    return found
+
+
+def read_whole(text: str | None, name: str, low: int, high: int, default: int) -> int:
+    """Read a whole number from an address."""
+    if text is None:
+        return default
+    value = int(text) if _WHOLE.fullmatch(text) else low - 1
+    if not low <= value <= high:
+        refuse(422, f"{name} must be a whole number from {low} to {high}.")
+    return value
+
+
+def read_choice(
+    text: str | None, name: str, choices: Sequence[str], default: Choice
+) -> Any | Choice:
+    """Read one of some words from an address; an empty one is none."""
+    if not text:
+        return default
+    if text not in choices:
+        refuse(422, f"{name} must be one of {', '.join(choices)}.")
+    return text
+
+
+def read_cell(text: str | None) -> tuple[int | None, int | None] | None:
+    """Read a cell of the confusion matrix: two category ids, or "none", with a comma between."""
+    if not text:
+        return None
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part == "none" or _WHOLE.fullmatch(part) for part in parts):
+        refuse(422, "cell must be two category ids with a comma between; none stands for no class.")
+    truth, found = (None if part == "none" else int(part) for part in parts)
+    return truth, found
 
 
 async def read_object(request: Request) -> dict[str, object]:

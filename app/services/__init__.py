@@ -53,6 +53,12 @@ class Services:
         identity = self.checkpoints.identity(file)
         return frozenset(i.key for i in images if self.predictions.has(identity, i.key))
 
+    def rows_done(self, file: CheckpointFile, dataset: str) -> frozenset[int]:
+        """List the rows of a dataset that the model was run over."""
+        start = f"d{dataset}-"
+        keys = self.predictions.keys(self.checkpoints.identity(file))
+        return frozenset(int(key[len(start) :]) for key in keys if key.startswith(start))
+
     def device(self, file: CheckpointFile) -> str | None:
         """Say where a checkpoint's model runs, once it is open."""
         return self.models.device(self.checkpoints.identity(file))

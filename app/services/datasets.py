@@ -144,6 +144,11 @@ class DatasetShelf:
         drawn = dataset.annotations(row) if dataset.has_truth else ()
         return Dataset((dataset.image(row),), drawn, dataset.categories, {}, ())
 
+    @staticmethod
+    def key(dataset: str, row: int) -> str:
+        """Name an image of a dataset."""
+        return f"d{dataset}-{row}"
+
     def image_id(self, key: str) -> int | None:
         """Find an image's id in its COCO file."""
         found = self._row(key)

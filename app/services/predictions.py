@@ -35,6 +35,13 @@ class PredictionShelf:
         """Say whether an image needs no run any more."""
         return (identity, key) in self._recent or self._place(identity, key).is_file()
 
+    def keys(self, identity: str) -> list[str]:
+        """List the images that a checkpoint was run over."""
+        folder = self._place(identity, "x").parent
+        if not folder.is_dir():
+            return []
+        return [place.stem for place in folder.glob("[!.]*.npz")]
+
     def get(self, identity: str, key: str) -> "Prediction | None":
         """Find a prediction; a damaged file is as good as none."""
         known = self._recent.get((identity, key))

@@ -94,6 +94,26 @@ class Runner:
             run = self._runs.get(run_id or "")
             return None if run is None else run.state
 
+    def latest(self, owner: str) -> str | None:
+        """Find the latest run of an owner."""
+        with self._changed:
+            found = [run_id for run_id, run in self._runs.items() if run.owner == owner]
+            return found[-1] if found else None
+
+    def task(self, run_id: str) -> tuple[str, CheckpointFile] | None:
+        """Say whose run it is and what it runs."""
+        with self._changed:
+            run = self._runs.get(run_id)
+            return None if run is None else (run.owner, run.checkpoint)
+
+    def again(self, run_id: str) -> None:
+        """Queue those images of a run that goes on which failed, after all others."""
+        with self._changed:
+            run = self._runs.get(run_id)
+            if run is not None and run.state.stage == "running":
+                run.pending |= dict.fromkeys(failure.key for failure in run.state.failures)
+                run.state = replace(run.state, failures=())
+
     def complaint(self, checkpoint: CheckpointFile, key: str) -> str:
         """Say why an image has no result with a checkpoint, by the latest run that had it."""
         with self._changed:

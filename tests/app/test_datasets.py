@@ -363,3 +363,160 @@ def test_a_foreign_set_opens_too(client: Client) -> None:
     write_json(folder / "_annotations.coco.json", coco_content())
     found = ready(opened, folder)
     assert (found["images"], found["annotations"]) == (2, 3)
+
+
+# -- the grid -----------------------------------------------------------------------------------
+
+
+def grid(opened: TestClient, dataset: str, **asked: object) -> dict[str, Any]:
+    answer = opened.get("/api/grid", params={"dataset": dataset, **asked})
+    assert answer.status_code == 200, answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_the_grid_tells_of_every_image(client: Client) -> None:
+    opened, _, folder = client
+    dataset = ready(opened, folder)["id"]
+    opened.get(f"/api/documents/d{dataset}-1")
+    found = grid(opened, dataset)
+    assert (found["total"], found["offset"]) == (3, 0)
+    assert [
+        (one["key"], one["file_name"], one["state"], one["truth"]) for one in found["rows"]
+    ] == [
+        (f"d{dataset}-0", "a/x.png", "waiting", 1),
+        (f"d{dataset}-1", "b/x.png", "done", 1),
+        (f"d{dataset}-2", "gone.png", "missing", 0),
+    ]
+    assert {(one["width"], one["height"]) for one in found["rows"]} == {(80, 60)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        ({"name": "X.PNG"}, [0, 1]),
+        ({"name": "gone", "category": ""}, [2]),
+        ({"category": 90}, [1]),
+        ({"category": 5}, []),
+        ({"size": "small"}, [0, 1]),
+        ({"size": "large"}, []),
+        ({"offset": 1, "limit": 1}, [1]),
+        ({"offset": 99}, []),
+        ({"sort": "file", "checkpoint": "first"}, [0, 1, 2]),
+    ],
+)
+def test_the_grid_is_filtered_and_cut(
+    client: Client, asked: dict[str, object], rows: list[int]
+) -> None:
+    opened, _, folder = client
+    dataset = ready(opened, folder)["id"]
+    found = grid(opened, dataset, **asked)
+    assert [one["key"] for one in found["rows"]] == [f"d{dataset}-{row}" for row in rows]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"score": "x"}, {"score": "1.1"}, {"score": "nan"}, {"iou": "0.05"}, {"iou": "inf"},
+        {"kind": "both"}, {"category": "-1"}, {"category": "\u0661"}, {"category": "9" * 30},
+        {"size": "huge"}, {"error": "x"}, {"cell": "1"}, {"cell": "1,2,3"}, {"cell": "a,b"},
+        {"sort": "DROP TABLE"}, {"offset": "-1"}, {"offset": "1e3"}, {"limit": "0"},
+        {"limit": "501"}, {"name": "a" * 400},
+    ],
+)  # fmt: skip
+def test_nonsense_in_the_address_of_the_grid_is_one_sentence(
+    client: Client, asked: dict[str, str]
+) -> None:
+    opened, _, folder = client
+    dataset = ready(opened, folder)["id"]
+    answer = opened.get("/api/grid", params={"dataset": dataset, **asked})
+    assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
+
+
+@pytest.mark.parametrize("asked", [{}, {"dataset": "x"}, {"dataset": "0" * 12}])
+def test_a_grid_without_a_dataset_is_one_sentence(client: Client, asked: dict[str, str]) -> None:
+    answer = client[0].get("/api/grid", params=asked)
+    assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
+
+
+# -- runs ---------------------------------------------------------------------------------------
+
+
+def run_to_end(opened: TestClient, run: str) -> dict[str, Any]:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        found: dict[str, Any] = opened.get(f"/api/runs/{run}").json()
+        if found["stage"] != "running":
+            return found
+        time.sleep(0.01)
+    raise AssertionError("the run did not end")
+
+
+def test_a_run_goes_over_all_images_that_are_there(client: Client) -> None:
+    opened, _, folder = client
+    dataset = ready(opened, folder)["id"]
+    run = opened.post("/api/runs", json={"dataset": dataset, "checkpoint": "first"}).json()["run"]
+    found = run_to_end(opened, run)
+    assert (found["stage"], found["done"], found["total"], found["failed"]) == (
+        "finished",
+        2,
+        2,
+        [],
+    )
+    assert [one["state"] for one in grid(opened, dataset)["rows"]] == ["done", "done", "missing"]
+    again = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
+    assert run_to_end(opened, again)["done"] == 2
+    assert opened.get("/api/runs", params={"dataset": dataset}).json() == {"run": None}
+
+
+def test_a_bad_image_is_named_and_can_be_tried_again(client: Client) -> None:
+    opened, _, folder = client
+    (folder / "images/b/x.png").write_bytes(b"no image")
+    dataset = ready(opened, folder)["id"]
+    run = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
+    (failed,) = run_to_end(opened, run)["failed"]
+    assert failed["key"] == f"d{dataset}-1"
+    assert "b/x.png" in failed["sentence"]
+    row = grid(opened, dataset)["rows"][1]
+    assert (row["state"], row["note"]) == ("failed", failed["sentence"])
+    (folder / "images/b/x.png").write_bytes(blobs(seed=1))
+    again = opened.post(f"/api/runs/{run}/retry").json()["run"]
+    found = run_to_end(opened, again)
+    assert (found["done"], found["total"], found["failed"]) == (2, 2, [])
+
+
+def test_a_run_can_be_joined_and_stopped(tmp_path: Path) -> None:
+    detector = BlobDetector()
+    detector.gate.clear()
+    services = studio(tmp_path, detector)
+    folder = make_folder(tmp_path / "set")
+    with serve(services) as opened:
+        dataset = ready(opened, folder)["id"]
+        run = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
+        assert opened.post("/api/runs", json={"dataset": dataset}).json()["run"] == run
+        assert opened.get("/api/runs", params={"dataset": dataset}).json() == {"run": run}
+        stopped = opened.post(f"/api/runs/{run}/stop").json()
+        assert stopped["stage"] == "stopped"
+        detector.gate.set()
+    services.close()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"dataset": 3}', b'{"dataset": "x", "checkpoint": 3}']
+)
+def test_nonsense_does_not_start_a_run(client: Client, body: bytes) -> None:
+    answer = client[0].post("/api/runs", content=body)
+    assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
+
+
+def test_unknown_runs_and_other_sites_are_refused(client: Client) -> None:
+    opened, _, folder = client
+    dataset = ready(opened, folder)["id"]
+    for address in ("/api/runs/run-99/stop", "/api/runs/run-99/retry"):
+        assert opened.post(address).status_code == 404
+        evil = {"origin": "https://evil.example"}
+        assert opened.post(address, headers=evil).status_code == 403
+    assert opened.get("/api/runs/..%2fx").status_code == 404
+    asked = {"dataset": dataset, "checkpoint": "../first"}
+    assert opened.post("/api/runs", json=asked).status_code == 404
+    assert opened.post("/api/runs", json={"dataset": "0" * 12}).status_code == 404
