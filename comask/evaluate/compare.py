@@ -2,48 +2,33 @@
 
 A true object is gained if the second alone found it, lost if the first alone did, changed if both
 did with another IoU or class score. A false positive is gained if the first has none like it: of
-its category, by the threshold, one for one. ``change`` is better above 0: the IoU that an object
-gained, or the class score of a false positive, which counts against the run that has it. So
-comparing the other way round gives the same rows with ``change`` negated.
+its category, with a box that overlaps its own by the threshold, one for one.
+
+``change`` is better above 0: the IoU that an object gained, or the class score of a false positive,
+which counts against the run that has it. So comparing the other way round gives the same rows with
+``change`` negated.
 
 Letters: N found instances, M true ones; a and b are the two runs.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from comask.annotation import rle
-from comask.annotation.records import Rle
 from comask.errors import InputError
 from comask.evaluate import error_kinds
 from comask.evaluate.matching import (
     Doubles,
     Flags,
     Integers,
-    Kind,
-    PredictionLike,
     State,
     sides,
 )
 from comask.evaluate.metrics import Judgement
 
 Happening = Literal["gained", "lost", "changed"]
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """The found instances of one image of one run: masks, or boxes x, y, width, height (N, 4)."""
-
-    masks: Sequence[Rle]
-    boxes: Doubles
-
-    @classmethod
-    def of(cls, prediction: PredictionLike) -> "Shapes":
-        """Take the instances of a prediction, boxes cut off at the image's edge."""
-        return cls(prediction.masks, sides(prediction.boxes, prediction.masks))
 
 
 @dataclass(frozen=True)
@@ -83,33 +68,16 @@ class Comparison:
         return counts
 
 
-def compare(
-    a: Judgement, b: Judgement, shapes: Mapping[int, tuple[Shapes, Shapes]] | None = None
-) -> Comparison:
-    """Compare two runs that were judged alike over the same images.
-
-    ``shapes`` has what the runs found, a's and b's, for each image of ``needing_shapes``; without
-    it false positives are not compared.
-    """
+def compare(a: Judgement, b: Judgement) -> Comparison:
+    """Compare two runs that were judged alike over the same images."""
     same = (a.iou, a.min_score, a.kind, a.limit) == (b.iou, b.min_score, b.kind, b.limit)
     if not same or not np.array_equal(a.pairs.truth_ids, b.pairs.truth_ids):
         raise InputError("two runs can be compared over the same objects at the same settings only")
     rows = _objects(a, b)
-    if shapes is not None:
-        for image, (first, second) in shapes.items():
-            rows += _false_positives(a, b, image, first, second)
+    for image in range(len(a.pairs)):
+        rows += _false_positives(a, b, image)
     rows.sort(key=lambda row: (-abs(row.change), row.image, row.truth is None, _first(row)))
     return Comparison(tuple(rows))
-
-
-def needing_shapes(a: Judgement, b: Judgement) -> list[int]:
-    """Name the images in which a run has false positives."""
-    wrong = [
-        np.bincount(one.pairs.found_images[one.match.found == State.WRONG], minlength=len(a.pairs))
-        for one in (a, b)
-    ]
-    images: list[int] = np.flatnonzero(wrong[0] + wrong[1]).tolist()
-    return images
 
 
 def _objects(a: Judgement, b: Judgement) -> list[Difference]:
@@ -174,44 +142,36 @@ class _Side:
         return found - start, float(self.iou[truth]), float(self.score[truth])
 
 
-def _false_positives(
-    a: Judgement, b: Judgement, image: int, first: Shapes, second: Shapes
-) -> list[Difference]:
+def _false_positives(a: Judgement, b: Judgement, image: int) -> list[Difference]:
     mine, theirs = _wrong(a, image), _wrong(b, image)
-    overlaps = _overlaps(first, second, mine, theirs, a.kind)
-    kinds = [
-        one.pairs.found_categories[one.pairs.found_starts[image] + rows]
-        for one, rows in ((a, mine), (b, theirs))
-    ]
-    alike = (overlaps >= a.iou) & (kinds[0][:, None] == kinds[1][None])
-    left, right = _one_for_one(np.where(alike, overlaps, 0.0))
+    alike = _alike(a, b, mine, theirs)
+    left, right = _one_for_one(alike)
     rows = []
-    for row in mine[left].tolist():
-        score = float(a.pairs.class_scores[a.pairs.found_starts[image] + row])
+    for found in mine[left].tolist():
+        row, score = found - int(a.pairs.found_starts[image]), float(a.pairs.class_scores[found])
         rows.append(Difference(image, "lost", None, row, None, 0.0, 0.0, score, None, score))
-    for row in theirs[right].tolist():
-        score = float(b.pairs.class_scores[b.pairs.found_starts[image] + row])
+    for found in theirs[right].tolist():
+        row, score = found - int(b.pairs.found_starts[image]), float(b.pairs.class_scores[found])
         rows.append(Difference(image, "gained", None, None, row, 0.0, 0.0, None, score, -score))
     return rows
 
 
 def _wrong(judgement: Judgement, image: int) -> Integers:
     start, end = judgement.pairs.found_starts[image : image + 2].tolist()
-    return np.flatnonzero(judgement.match.found[start:end] == State.WRONG)
+    rows = np.flatnonzero(judgement.match.found[start:end] == State.WRONG)
+    return rows + int(start)
 
 
-def _overlaps(
-    first: Shapes, second: Shapes, mine: Integers, theirs: Integers, kind: Kind
-) -> Doubles:
-    """Compare false positives; what is the same is alike, even where it is empty."""
-    if kind == "box":
-        left, right = first.boxes[mine], second.boxes[theirs]
-        same = (left[:, None] == right[None]).all(axis=2)
-        return np.where(same, 1.0, rle.box_iou(left, right))
-    masks = [first.masks[row] for row in mine.tolist()]
-    others = [second.masks[row] for row in theirs.tolist()]
-    same = np.array([[one == other for other in others] for one in masks], np.bool_)
-    return np.where(same.reshape(len(masks), len(others)), 1.0, rle.iou(masks, others))
+def _alike(a: Judgement, b: Judgement, mine: Integers, theirs: Integers) -> Doubles:
+    """Compare false positives' boxes, 0 where they are not alike; what is the same is alike."""
+    if not len(mine) or not len(theirs):
+        return np.zeros((len(mine), len(theirs)))
+    left, right = a.pairs.found_boxes[mine], b.pairs.found_boxes[theirs]
+    same = (left[:, None] == right[None]).all(axis=2)  # even if it is empty
+    overlaps = np.where(same, 1.0, rle.box_iou(sides(left), sides(right)))
+    categories = a.pairs.found_categories[mine], b.pairs.found_categories[theirs]
+    meant = (categories[0][:, None] == categories[1][None]) & (overlaps >= a.iou)
+    return np.where(meant, overlaps, 0.0)
 
 
 def _one_for_one(overlaps: Doubles) -> tuple[Flags, Flags]:

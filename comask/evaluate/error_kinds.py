@@ -4,7 +4,7 @@ In this order, for a false positive, IoU with objects that are no crowds:
 - localisation: 0.1 or more, below the threshold, with an object of its own category
 - class: the threshold or more with an object of another category
 - duplicate: the threshold or more with an object that a better ranked instance took
-- background: no more than 0.1 with anything
+- background: below 0.1 with anything
 - both: what is left, an object of another category and not well placed either
 And for a true object that was not found:
 - missed: no instance of the kinds localisation and class is about it
@@ -73,8 +73,8 @@ def explain(pairs: PairSet, match: Match, *, iou: float, kind: Kind) -> Errors:
         ((own[1] >= FLOOR) & (own[1] < iou), ErrorKind.LOCALISATION, own),
         (other[1] >= iou, ErrorKind.CLASS, other),
         (used[1] >= iou, ErrorKind.DUPLICATE, used),
-        (either <= FLOOR, ErrorKind.BACKGROUND, None),
-        (either > FLOOR, ErrorKind.BOTH, other),
+        (either < FLOOR, ErrorKind.BACKGROUND, None),
+        (either >= FLOOR, ErrorKind.BOTH, other),
     ):
         now = wrong & which & (found == ErrorKind.NONE)
         found[now] = name

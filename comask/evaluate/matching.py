@@ -14,6 +14,7 @@ boxes in image pixels. What pycocotools does is kept:
 - a found instance's size is its clipped box's area, for masks too.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -37,7 +38,7 @@ Flags = NDArray[np.bool_]
 
 FLOOR = 0.1  # overlaps below are not kept; also the lower bar of the error kinds
 UNKNOWN = -1  # the category of what the truth has no category for
-_MAGIC = b"CoMaskP1"
+_MAGIC = b"CoMaskP2"
 _NEARLY_ONE = 1 - 1e-10  # pycocotools' own answer to rounding at an IoU of 1
 
 
@@ -73,6 +74,7 @@ class Pairs:
     found_categories  (N,)  the truth's own ids; UNKNOWN where it has none of that name
     class_scores      (N,)  0 .. 1: what a threshold gates
     scores            (N,)  what ranks, falling
+    found_boxes       (N, 4)  half-open xyxy, cut off at the image's edge
     found_areas       (N,)  of the box
     truth_ids         (M,)  as the file has them
     truth_categories  (M,)
@@ -85,6 +87,7 @@ class Pairs:
     found_categories: Integers
     class_scores: Singles
     scores: Singles
+    found_boxes: Singles
     found_areas: Doubles
     truth_ids: Integers
     truth_categories: Integers
@@ -205,7 +208,8 @@ def pair(
     ranks = np.asarray(scores, np.float32)
     if (np.diff(ranks) > 0).any():
         raise InputError("instances must come best first, and their scores rise somewhere")
-    found = sides(boxes, masks)
+    corners = _clipped(boxes, masks)
+    found = sides(corners)
     crowd = [one.iscrowd for one in truth]
     of_masks = rle.iou(masks, [one.rle for one in truth], crowd).clip(min=0)
     of_boxes = rle.box_iou(found, np.array([one.bbox for one in truth], np.float64), crowd)
@@ -214,6 +218,7 @@ def pair(
         found_categories=np.asarray(categories, np.int64),
         class_scores=np.asarray(class_scores, np.float32),
         scores=ranks,
+        found_boxes=corners,
         found_areas=found[:, 2] * found[:, 3],
         truth_ids=np.array([one.id for one in truth], np.int64),
         truth_categories=np.array([one.category_id for one in truth], np.int64),
@@ -226,14 +231,10 @@ def pair(
     )
 
 
-def sides(boxes: NDArray[np.float32] | Doubles, masks: Sequence[Rle]) -> Doubles:
-    """Cut boxes off at the image's edge: (N, 4) xyxy -> (N, 4) x, y, width, height."""
-    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
-    sizes = np.array([mask.size for mask in masks], np.float64).reshape(-1, 2)
-    edges = sizes[:, [1, 0]]
-    upper = corners[:, :2].clip(0, edges)
-    lower = corners[:, 2:].clip(0, edges)
-    return np.concatenate([upper, (lower - upper).clip(min=0)], axis=1)
+def sides(corners: NDArray[np.float32] | Doubles) -> Doubles:
+    """Turn corners into x, y, width, height: (N, 4) -> (N, 4)."""
+    exact = np.asarray(corners, np.float64).reshape(-1, 4)
+    return np.concatenate([exact[:, :2], exact[:, 2:] - exact[:, :2]], axis=1)
 
 
 def pair_prediction(
@@ -258,8 +259,8 @@ def join(pairs: Sequence[Pairs], image_ids: Sequence[int] | None = None) -> Pair
     true = _starts([len(one.truth_ids) for one in pairs])
     counts = [len(one.rows) for one in pairs]
     columns = {
-        field.name: np.concatenate([np.zeros(0, kind), *(getattr(p, field.name) for p in pairs)])
-        for field, kind in zip(fields(Pairs), _TYPES, strict=True)
+        field.name: np.concatenate([nothing, *(getattr(one, field.name) for one in pairs)])
+        for field, nothing in zip(fields(Pairs), _NOTHING, strict=True)
     }
     columns["rows"] = (columns["rows"] + np.repeat(found[:-1], counts)).astype(np.int32)
     columns["columns"] = (columns["columns"] + np.repeat(true[:-1], counts)).astype(np.int32)
@@ -346,15 +347,16 @@ def unpack(data: bytes) -> Pairs:
     if data[: len(_MAGIC)] != _MAGIC or len(data) < start:
         raise InputError("these are not the overlaps of an image")
     found, true, many = np.frombuffer(data, "<i8", 3, len(_MAGIC)).tolist()
-    lengths = [found] * 4 + [true] * 4 + [many] * 4
+    shapes = [*[(found,)] * 3, (found, 4), (found,), *[(true,)] * 4, *[(many,)] * 4]
+    counts = [math.prod(shape) for shape in shapes]
     sizes = [np.dtype(kind).itemsize for kind in _TYPES]
-    size = sum(length * one for length, one in zip(lengths, sizes, strict=True))
+    size = sum(count * one for count, one in zip(counts, sizes, strict=True))
     if min(found, true, many) < 0 or start + size != len(data):
         raise InputError("the overlaps of an image break off")
     columns = {}
-    for field, kind, length, one in zip(fields(Pairs), _TYPES, lengths, sizes, strict=True):
-        columns[field.name] = np.frombuffer(data, kind, length, start)
-        start += length * one
+    for field, kind, shape, count in zip(fields(Pairs), _TYPES, shapes, counts, strict=True):
+        columns[field.name] = np.frombuffer(data, kind, count, start).reshape(shape)
+        start += columns[field.name].nbytes
     pairs = Pairs(**columns)
     for index, count in ((pairs.rows, found), (pairs.columns, true)):
         if index.min(initial=0) < 0 or index.max(initial=-1) >= count:
@@ -362,7 +364,19 @@ def unpack(data: bytes) -> Pairs:
     return pairs
 
 
-_TYPES = ("<i8", "<f4", "<f4", "<f8", "<i8", "<i8", "?", "<f8", "<i4", "<i4", "<f8", "<f8")
+_TYPES = ("<i8", "<f4", "<f4", "<f4", "<f8", "<i8", "<i8", "?", "<f8", "<i4", "<i4", "<f8", "<f8")
+
+
+_NOTHING = [np.zeros((0, 4) if place == 3 else 0, kind) for place, kind in enumerate(_TYPES)]
+
+
+def _clipped(boxes: NDArray[np.float32] | Doubles, masks: Sequence[Rle]) -> Singles:
+    """Cut boxes off at the image's edge: (N, 4) -> (N, 4), none of negative width or height."""
+    corners = np.asarray(boxes, np.float32).reshape(-1, 4)
+    sizes = np.array([mask.size for mask in masks], np.float32).reshape(-1, 2)
+    corners = corners.clip(0, sizes[:, [1, 0, 1, 0]])
+    corners[:, 2:] = np.maximum(corners[:, 2:], corners[:, :2])
+    return corners
 
 
 def _starts(counts: Sequence[int]) -> Integers:

@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from comask.errors import InputError
 from comask.evaluate import compare, matching, metrics
-from comask.evaluate.compare import Comparison, Difference, Shapes
+from comask.evaluate.compare import Comparison, Difference
 from comask.evaluate.matching import Kind
 from comask.evaluate.metrics import Judgement
 from tests.evaluate.scenes import Scene, scenes, thing, true
@@ -22,17 +21,10 @@ def judged(*kept: Scene, kind: Kind = "mask", iou: float = 0.5) -> Judgement:
     return metrics.judge(pairs, iou=iou, min_score=0.2, kind=kind)
 
 
-def shapes(scene: Scene) -> Shapes:
-    masks = [one.mask for one in scene.found]
-    return Shapes(masks, matching.sides(np.array([one.box for one in scene.found]), masks))
-
-
 def compared(
     first: list[Scene], second: list[Scene], *, kind: Kind = "mask", iou: float = 0.5
 ) -> Comparison:
-    a, b = judged(*first, kind=kind, iou=iou), judged(*second, kind=kind, iou=iou)
-    needed = compare.needing_shapes(a, b)
-    return compare.compare(a, b, {i: (shapes(first[i]), shapes(second[i])) for i in needed})
+    return compare.compare(judged(*first, kind=kind, iou=iou), judged(*second, kind=kind, iou=iou))
 
 
 def turned(row: Difference) -> Difference:

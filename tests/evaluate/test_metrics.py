@@ -144,7 +144,7 @@ def test_every_wrong_instance_has_one_kind_as_a_plain_loop_says(
             else ErrorKind.DUPLICATE
             if used >= iou
             else ErrorKind.BACKGROUND
-            if max(own, other) <= 0.1
+            if max(own, other) < 0.1
             else ErrorKind.BOTH
         )
         assert errors.found[row] == expected
