@@ -35,3 +35,7 @@ class TrainingError(ComaskError, RuntimeError):
 
 class StoreError(ComaskError, RuntimeError):
     """A store of runs can't be opened, read or written, or what it gave back is damaged."""
+
+
+class NetworkError(ComaskError, ConnectionError):
+    """Another machine can't be reached, or does not answer as it should."""

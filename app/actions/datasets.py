@@ -6,6 +6,8 @@ from typing import Any
 
 from app.services import Services
 from app.services.datasets import DatasetState
+from comask.annotation.indexing import Progress
+from comask.annotation.layout import Layout
 from comask.errors import InputError
 
 LONGEST_PATH = 4_096  # characters
@@ -19,6 +21,21 @@ def opened(services: Services, folder: object, annotations: object = None) -> Da
         raise InputError("Write the whole path of the folder, from the root on or from ~.")
     file = None if annotations in (None, "") else _place(annotations, "annotations")
     return services.datasets.open(place, file)
+
+
+def fetched(services: Services) -> DatasetState:
+    """Open the photographs of COCO val2017, after fetching them where they are not there yet."""
+    folder = services.settings.workspace / "samples" / "coco-val2017"
+
+    def fetch(progress: Progress) -> None:
+        from comask.data import coco_samples  # brings torch
+
+        coco_samples.fetch(folder, progress)
+
+    file, images = folder / "annotations/instances_val2017.json", folder / "val2017"
+    found = Layout(file, images, "")
+    word = "Fetching photographs of COCO val2017"
+    return services.datasets.prepare("COCO val2017 samples", found, fetch, word)
 
 
 def described(services: Services, dataset: str) -> dict[str, Any] | None:

@@ -32,6 +32,13 @@ def router(services: Services) -> APIRouter:
             refuse(422, _sentence(error))
         return _answer(request, asdict(state), 202)
 
+    @routes.post("/samples")
+    async def samples(request: Request) -> Response:
+        """Fetch some photographs of COCO and open them; progress is asked for by the id."""
+        refuse_other_sites(request)
+        state = await run_in_threadpool(datasets.fetched, services)
+        return _answer(request, asdict(state), 202)
+
     @routes.get("/{dataset}")
     def one(request: Request, dataset: str) -> Response:
         found = datasets.described(services, dataset)
@@ -49,6 +56,6 @@ def _answer(request: Request, content: dict[str, Any], status: int = 200) -> Res
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, ComaskError):
         return f"The folder can't be read: {error.strerror or error}."
     return f"{str(error).rstrip('.')}."

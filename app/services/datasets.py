@@ -293,7 +293,7 @@ def _version(path: Path) -> str:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, ComaskError):
         return f"The dataset can't be read: {error.strerror or error}."
     return f"{str(error).rstrip('.')}."
 

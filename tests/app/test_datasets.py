@@ -1,3 +1,4 @@
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from fastapi.testclient import TestClient
 from app import api
 from app.services import Services
 from app.settings import Settings
+from comask.data import coco_samples
 from tests.app.standins import STAND_IN, BlobDetector, blobs, studio
 from tests.factories import coco_content, write_json
 
@@ -520,3 +522,47 @@ def test_unknown_runs_and_other_sites_are_refused(client: Client) -> None:
     asked = {"dataset": dataset, "checkpoint": "../first"}
     assert opened.post("/api/runs", json=asked).status_code == 404
     assert opened.post("/api/runs", json={"dataset": "0" * 12}).status_code == 404
+
+
+# -- COCO's photographs -------------------------------------------------------------------------
+
+
+def test_photographs_of_coco_are_fetched_on_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, _, folder = client
+    made: list[Path] = []
+
+    def fetch(target: Path, progress: Any) -> None:
+        made.append(target)
+        file, images = coco_samples.places(target)
+        progress(0, 2)
+        file.parent.mkdir(parents=True)
+        shutil.copytree(folder / "images", images)
+        shutil.copy(folder / "instances.json", file)
+        progress(2, 2)
+
+    monkeypatch.setattr(coco_samples, "fetch", fetch)
+    answer = opened.post("/api/datasets/samples")
+    assert answer.status_code == 202
+    found = settled(opened, answer.json()["id"])
+    assert (found["name"], found["state"]) == ("COCO val2017 samples", "ready")
+    assert (found["images"], len(made)) == (3, 1)
+
+
+def test_without_a_network_the_request_says_so_and_may_be_repeated(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, _, _ = client
+    monkeypatch.setattr(coco_samples, "SOURCE", "http://no-such-host.invalid")
+    for _ in range(2):
+        found = settled(opened, opened.post("/api/datasets/samples").json()["id"])
+        assert found["state"] == "failed"
+        assert found["sentence"].startswith("no-such-host.invalid can't be reached")
+        assert found["sentence"].count(".") <= 4
+    assert opened.get("/api/datasets").json()["recent"] == []
+
+
+def test_other_sites_can_not_make_it_fetch(client: Client) -> None:
+    evil = {"origin": "https://evil.example"}
+    assert client[0].post("/api/datasets/samples", headers=evil).status_code == 403
