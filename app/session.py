@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Literal
 
-Source = Literal["samples", "uploads"]
+Source = Literal["samples", "uploads", "dataset"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +12,7 @@ class Session:
     """One tab.
 
     id           who the tab is; a run belongs to it
-    source       which list is open
+    source       which list is open; of a dataset the browser knows the rest
     image        key of the image on the canvas, as far as the server knows
     sent         key of the image that the canvas was last told to open
     revision     how often the canvas was told so

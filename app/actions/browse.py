@@ -1,19 +1,32 @@
 """What is open: a list of images, one of them on the canvas."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 from urllib.parse import quote
 
 from app.services import CheckpointFile, Services, StoredImage
 from app.session import Session, Source
+from comask.errors import InputError
 
 
-def opened(session: Session, services: Services) -> Session:
-    """Open the samples, or the uploads when there are no samples."""
+def opened(session: Session, services: Services, address: object = None) -> Session:
+    """Open what the page's address names, else the samples, else the uploads."""
     source: Source = "samples" if services.images.listed("samples") else "uploads"
     first = services.checkpoints.find(None)
     checkpoint = session.checkpoint or (None if first is None else first.name)
-    return switched(replace(session, checkpoint=checkpoint), services, source)
+    held = switched(replace(session, checkpoint=checkpoint), services, source)
+    return went(held, services, address)
+
+
+def went(session: Session, services: Services, address: object) -> Session:
+    """Go where the page's address says, as far as that is here: list, checkpoint, image."""
+    said = address if isinstance(address, Mapping) else {}
+    name = said.get("checkpoint")
+    file = services.checkpoints.find(name) if isinstance(name, str) and name else None
+    if file is not None:
+        session = replace(session, checkpoint=file.name)
+    return picked(switched(session, services, said.get("source")), services, said.get("image"))
 
 
 def switched(session: Session, services: Services, source: object) -> Session:
@@ -28,9 +41,12 @@ def switched(session: Session, services: Services, source: object) -> Session:
 
 
 def picked(session: Session, services: Services, key: object) -> Session:
-    """Put an image on the canvas, and before the others in the run; an unknown key does nothing."""
-    image = services.images.find(key) if isinstance(key, str) else None
-    if image is None or image.source != session.source:
+    """Put an image on the canvas, and before the others in the run; an unknown key does nothing.
+
+    Nor does one of a dataset: the browser knows which of those is open.
+    """
+    image = _find(services, key)
+    if image is None or image.source != session.source or image.source == "dataset":
         return session
     services.runner.prefer(session.run, image.key)
     return replace(session, image=image.key, complaint="")
@@ -50,7 +66,7 @@ def led(before: Session, after: Session, shown: object) -> Session:
 
 def removed(session: Session, services: Services, key: object) -> Session:
     """Take an upload out of the workspace; its neighbour takes its place on the canvas."""
-    image = services.images.find(key) if isinstance(key, str) else None
+    image = _find(services, key)
     if image is None or image.source != "uploads":
         return session
     keys = [other.key for other in services.images.listed("uploads")]
@@ -60,6 +76,13 @@ def removed(session: Session, services: Services, key: object) -> Session:
         return session
     rest = keys[:place] + keys[place + 1 :]
     return replace(session, image=rest[min(place, len(rest) - 1)] if rest else None)
+
+
+def _find(services: Services, key: object) -> StoredImage | None:
+    try:
+        return services.images.find(key) if isinstance(key, str) else None
+    except InputError:  # of a dataset that can't be opened now
+        return None
 
 
 def list_open(session: Session, services: Services) -> tuple[StoredImage, ...]:

@@ -17,7 +17,7 @@ from app.canvas.payload import CanvasValue
 STATIC = Path(__file__).parent / "static"
 ADDRESS = "/static/canvas"  # where the app serves that folder
 
-STYLES = ("canvas.css", "compare.css")
+STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css")
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
@@ -43,8 +43,26 @@ SCRIPTS = (
     "panel.js",
     "list.js",
     "strip.js",
-    "about.js",
+    "figures.js",
+    "sheet.js",
     "layout.js",
+    "api.js",
+    "place.js",
+    "address.js",
+    "autopsy.js",
+    "trace.js",
+    "inspector.js",
+    "tile.js",
+    "grid.js",
+    "rows.js",
+    "dataset.js",
+    "runs.js",
+    "filters.js",
+    "confusion.js",
+    "metrics.js",
+    "diff.js",
+    "report.js",
+    "browse.js",
     "probe.js",
     "studio.js",
 )
@@ -73,7 +91,9 @@ def mask_canvas(
     the value alone.
 
     Its events, all optional: ``open_image``, ``select_instance`` and ``open_sample``; the first two
-    carry what ``payload.opened_image`` and ``payload.selected_instance`` read.
+    carry what ``payload.opened_image`` and ``payload.selected_instance`` read. ``go_to`` says that
+    the window's address names another list or checkpoint, ``show_curves`` asks for a figure of
+    ``payload.curves_asked``.
     """
     template = _template()
     made: gr.HTML = gr.HTML(

@@ -191,6 +191,8 @@ class CanvasValue(TypedDict, total=False):
     busy      what is going on, over the canvas
     export    address of the open image's COCO file; the surface adds min_score
     empty     the sentence that an empty surface shows
+    source    which list is open; with "dataset" the browser opens things itself
+    checkpoint, checkpoints   the chosen one and all there are, by name
     """
 
     url: str | None
@@ -200,6 +202,9 @@ class CanvasValue(TypedDict, total=False):
     busy: Busy | None
     export: str
     empty: str
+    source: str
+    checkpoint: str | None
+    checkpoints: list[str]
 
 
 def document(
@@ -255,6 +260,36 @@ def selected_instance(data: object) -> tuple[str, str | None]:
     """Read a ``select_instance`` event: the image's key and the instance's id, None for none."""
     chosen = _field(data, "id")
     return _key(_field(data, "key")), None if chosen is None else _key(chosen)
+
+
+@dataclass(frozen=True)
+class CurvesAsked:
+    """Which precision-recall curves the page shows; ``category`` None asks for all classes."""
+
+    dataset: str
+    checkpoint: str
+    iou: float
+    kind: Literal["mask", "box"]
+    category: int | None
+
+
+def curves_asked(data: object) -> CurvesAsked | None:
+    """Read a ``show_curves`` event; an empty one asks for none."""
+    if not isinstance(data, Mapping) or not data:
+        return None
+    iou, kind = _field(data, "iou"), _field(data, "kind")
+    if isinstance(iou, bool) or not isinstance(iou, (int, float)) or not 0.1 <= iou <= 1:
+        raise InputError("the canvas asked for curves at no IoU of 0.1 to 1")
+    if kind not in ("mask", "box"):
+        raise InputError("the canvas asked for curves of neither masks nor boxes")
+    category = str(data.get("category") or "")
+    return CurvesAsked(
+        dataset=_key(_field(data, "dataset")),
+        checkpoint=_key(_field(data, "checkpoint")),
+        iou=float(iou),
+        kind="mask" if kind == "mask" else "box",
+        category=int(category) if category.isascii() and category.isdigit() else None,
+    )
 
 
 def _predictions(found: PredictionLike) -> Iterable[Instance]:

@@ -19,6 +19,11 @@ TICK = 0.5  # seconds between two looks at what goes on
 # Picking an image is the browser's own business. Events that must know which one is open ask the
 # canvas: its key takes the place of the last input.
 WITH_IMAGE = "(...given) => [...given.slice(0, -1), window.studio?.state().document ?? null]"
+# The window's address names what to open; it takes that place too.
+WITH_ADDRESS = (
+    "(...given) => [...given.slice(0, -1),"
+    " Object.fromEntries(new URLSearchParams(window.location.search))]"
+)
 
 Changes = dict[Any, Any]  # component -> its update
 
@@ -62,47 +67,52 @@ class BrowseView(NamedTuple):
     checkpoint_upload: gr.UploadButton
     hint: gr.HTML
     complaint: gr.HTML
+    curves: gr.Plot
 
 
 def build() -> BrowseView:
     """Lay the page out."""
-    with mask_canvas(upload="upload", controls=True) as canvas, gr.Column(elem_id="controls"):
-        source = gr.Radio(
-            [("Samples", "samples"), ("Uploads", "uploads")],
-            value="samples",
-            label="Which images",
-            show_label=False,
-            container=False,
-            elem_id="source",
-        )
-        files = from_file("files", elem_id="upload", about=None)
-        with gr.Row(elem_id="checkpoint_row"):
-            checkpoint = gr.Dropdown(
-                [], label="Checkpoint", container=False, min_width=0, elem_id="checkpoint"
-            )
-            checkpoint_upload = gr.UploadButton(
-                "Add", scale=0, min_width=0, size="sm", elem_id="checkpoint_upload"
-            )
-        hint = sentence("hint")
-        complaint = sentence("complaint")
-        with gr.Row(elem_id="run_row"):
-            run = gr.Button("Run all", visible=False, min_width=0, size="sm", elem_id="run")
-            stop = gr.Button("Stop", visible=False, min_width=0, size="sm", elem_id="stop")
-            remove = gr.Button(
-                "Remove image", visible=False, min_width=0, size="sm", elem_id="remove"
-            )
-    return BrowseView(
-        canvas=canvas,
-        source=source,
-        files=files,
-        run=run,
-        stop=stop,
-        remove=remove,
-        checkpoint=checkpoint,
-        checkpoint_upload=checkpoint_upload,
-        hint=hint,
-        complaint=complaint,
+    with mask_canvas(upload="upload", controls=True) as canvas:
+        with gr.Column(elem_id="controls"):
+            controls = _controls()
+        curves = gr.Plot(visible=False, show_label=False, container=False, elem_id="curves")
+    return BrowseView(canvas=canvas, curves=curves, **controls)
+
+
+def _controls() -> dict[str, Any]:
+    source = gr.Radio(
+        [("Samples", "samples"), ("Uploads", "uploads"), ("Dataset", "dataset")],
+        value="samples",
+        label="Which images",
+        show_label=False,
+        container=False,
+        elem_id="source",
     )
+    files = from_file("files", elem_id="upload", about=None)
+    with gr.Row(elem_id="checkpoint_row"):
+        checkpoint = gr.Dropdown(
+            [], label="Checkpoint", container=False, min_width=0, elem_id="checkpoint"
+        )
+        checkpoint_upload = gr.UploadButton(
+            "Add", scale=0, min_width=0, size="sm", elem_id="checkpoint_upload"
+        )
+    hint = sentence("hint")
+    complaint = sentence("complaint")
+    with gr.Row(elem_id="run_row"):
+        run = gr.Button("Run all", visible=False, min_width=0, size="sm", elem_id="run")
+        stop = gr.Button("Stop", visible=False, min_width=0, size="sm", elem_id="stop")
+        remove = gr.Button("Remove image", visible=False, min_width=0, size="sm", elem_id="remove")
+    return {
+        "source": source,
+        "files": files,
+        "run": run,
+        "stop": stop,
+        "remove": remove,
+        "checkpoint": checkpoint,
+        "checkpoint_upload": checkpoint_upload,
+        "hint": hint,
+        "complaint": complaint,
+    }
 
 
 def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Services) -> None:
@@ -112,6 +122,9 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
         "concurrency_limit": None,
         "api_visibility": "private",
     }
+
+    # what follows is pushed: the page asks for nothing while a run goes on
+    followers = [view.canvas, view.run, view.stop, view.complaint]
 
     def on(
         listen: Callable[..., Any],
@@ -139,8 +152,6 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
             trigger_mode=trigger_mode,
             **quiet,
         )
-        # what follows is pushed: the page asks for nothing while a run goes on
-        followers = [view.canvas, view.run, view.stop, view.complaint]
         event.then(follow, session, followers, trigger_mode="multiple", **quiet)
 
     async def follow(held: Session) -> AsyncIterator[Changes]:
@@ -151,7 +162,25 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
         held = browse.uploaded(held, services, value["first"])
         return predict.started_over_uploads(held, services, value["keys"])
 
-    on(page.load, lambda _: browse.opened(Session(), services))
+    def onto(listen: Callable[..., Any], action: Callable[[Session, object], Session]) -> None:
+        """Go where the window's address says."""
+
+        def handle(held: Session, address: object) -> Changes:
+            after = browse.led(held, action(held, address), None)
+            return {session: after, **render(view, after, services)}
+
+        event = listen(
+            handle,
+            inputs=[session, view.canvas],
+            outputs=[session, *view],
+            js=WITH_ADDRESS,
+            trigger_mode="always_last",
+            **quiet,
+        )
+        event.then(follow, session, followers, trigger_mode="multiple", **quiet)
+
+    onto(page.load, lambda _, address: browse.opened(Session(), services, address))
+    onto(view.canvas.go_to, lambda held, address: browse.went(held, services, address))
     on(view.source.input, lambda s, name: browse.switched(s, services, name), view.source)
     on(view.canvas.open_sample, lambda s: browse.switched(s, services, "samples"))
     on(view.files.uploaded, taken, view.files, trigger_mode="always_last")
@@ -190,7 +219,11 @@ def render(view: BrowseView, session: Session, services: Services) -> Changes:
     file = services.checkpoints.find(session.checkpoint)
     images = browse.list_open(session, services)
     uploads = len(services.images.listed("uploads"))
-    choices = [("Samples", "samples"), (f"Uploads ({uploads})", "uploads")]
+    choices = [
+        ("Samples", "samples"),
+        (f"Uploads ({uploads})" if uploads else "Uploads", "uploads"),
+        ("Dataset", "dataset"),
+    ]
     progress = predict.progress(session, services)
     return {
         view.canvas: gr.HTML(value=canvas_value(session, file, progress, services)),
@@ -204,6 +237,7 @@ def render(view: BrowseView, session: Session, services: Services) -> Changes:
         view.hint: "" if file else checkpoints.none_yet(services),
         **_buttons(view, progress),
         view.complaint: session.complaint or progress.complaint,
+        view.curves: gr.skip(),
     }
 
 
@@ -234,6 +268,9 @@ def canvas_value(
         "status": _status(progress),
         "busy": _busy(progress),
         "empty": browse.empty_sentence(session, services),
+        "source": session.source,
+        "checkpoint": None if file is None else file.name,
+        "checkpoints": checkpoints.names(services),
     }
 
 

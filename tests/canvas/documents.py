@@ -1,7 +1,7 @@
 """Documents to draw: masks from plain numpy, so that pycocotools is their judge."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,14 @@ def _scored(
     )
 
 
+def traced(prediction: Found) -> Found:
+    """Say where instances came from: proposals a little larger, levels P2 and P3."""
+    count = len(prediction.masks)
+    proposals = prediction.boxes + np.array([-5, -5, 5, 6], np.float32)
+    levels = np.tile(np.array([2, 3], np.int64), (count, 1))
+    return replace(prediction, trace=Trace(proposals, levels))
+
+
 def drawn(masks: Sequence[Mask], category_id: int = 1) -> list[Annotation]:
     """Make truth of masks."""
     codes = [rle.encode(mask) for mask in masks]
@@ -143,6 +151,28 @@ def crowd(count: int, size: tuple[int, int], seed: int = 7) -> payload.Document:
     labels = generator.integers(0, 2, count).tolist()
     found = _scored(codes, scores, labels, ("cell", "nucleus"))
     return payload.document(image("crowd", size), prediction=found)
+
+
+def shifted(document: payload.Document, by: int = 3) -> payload.Document:
+    """Give a crowd a truth: every instance a little to the right, but each fifth."""
+    drawn = [one for one in document["instances"] if one["layer"] == "prediction"]
+    size = (document["image"]["height"], document["image"]["width"])
+    codes = [Rle(size, one["rle"]["counts"]) for one in drawn]
+    prediction = _scored(
+        codes,
+        [one["class_score"] or 0 for one in drawn],
+        [one["category_id"] - 1 for one in drawn],
+        ("cell", "nucleus"),
+    )
+    truth = []
+    for row, code in enumerate(codes):
+        if row % 5:
+            moved = rle.encode(np.roll(rle.decode(code), by, 1))
+            label = int(prediction.labels[row]) + 1
+            truth.append(Annotation(row + 1, 1, label, moved, rle.area(moved), rle.bbox(moved)))
+    return compared(
+        document["image"]["key"], size, traced(prediction), truth, prediction.categories
+    )
 
 
 def _blob(

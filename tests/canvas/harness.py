@@ -4,13 +4,14 @@
 """
 
 import json
+import re
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import cv2
 import numpy as np
@@ -41,6 +42,17 @@ Function("element", "trigger", "props", "server", "upload", "watch", loader)(
 </script></body></html>"""
 
 
+@dataclass(frozen=True)
+class Asked:
+    """One request: what the pattern caught, and what it carries."""
+
+    caught: tuple[str, ...]
+    said: dict[str, Any]
+
+
+Route = Callable[[Asked], tuple[int, Any]]
+
+
 @dataclass
 class Site:
     """What the server answers, by address: (status, type, bytes); and what it was asked."""
@@ -48,6 +60,26 @@ class Site:
     address: str = ""
     answers: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    routes: list[tuple[str, Route]] = field(default_factory=list)
+
+    def route(self, pattern: str, answer: Route) -> None:
+        """Answer "GET /path" or "POST /path" by a function; the pattern covers all of it."""
+        self.routes.append((pattern, answer))
+
+    def ask(self, method: str, address: str, body: bytes) -> tuple[int, str, bytes]:
+        """Find the answer to a request."""
+        parts = urlsplit(address)
+        for pattern, answer in self.routes:
+            found = re.fullmatch(pattern, f"{method} {unquote(parts.path)}")
+            if found:
+                query = dict(parse_qsl(parts.query))
+                asked = json.loads(body) if body else query
+                status, content = answer(Asked(found.groups(), asked))
+                if isinstance(content, bytes):
+                    kind = "image/png" if content.startswith(b"\x89PNG") else "text/html"
+                    return status, kind, content
+                return status, "application/json", json.dumps(content).encode()
+        return self.answers.get(parts.path) or static(parts.path)
 
     def put_json(self, path: str, content: object, status: int = 200) -> None:
         self.answers[path] = (status, "application/json", json.dumps(content).encode())
@@ -80,15 +112,21 @@ def serve(port: int = 0) -> Iterator[Site]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            path = urlsplit(self.path).path
+            self.give("GET", b"")
+
+        def do_POST(self) -> None:
+            self.give("POST", self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+        def give(self, method: str, content: bytes) -> None:
             site.asked.append(self.path)
-            status, kind, body = site.answers.get(path) or static(path)
+            status, kind, body = site.ask(method, self.path, content)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Cache-Control", "no-store")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the page does not want it any more
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const parts = (globalThis.studioParts ??= {});
-  const { dom, panes, verdicts } = parts;
+  const { dom, panes } = parts;
 
   const TURN = 800; // milliseconds between two pictures of the panel Blink
   const STEP = 0.02; // of the width: the swipe line by one press of an arrow key
@@ -12,7 +12,6 @@
       Object.assign(this, { find, store, viewer });
       this.timer = null;
       this.fillPanels();
-      this.fillLegend();
       this.wire();
       viewer.onpanes = () => this.showPanes();
       store.listen((changed) => this.follow(changed));
@@ -26,10 +25,6 @@
         return made;
       });
       this.find("panels").replaceChildren(...buttons);
-    }
-
-    fillLegend() {
-      for (const name of ["tp", "fp", "fn"]) this.find(`legend-${name}`).style.setProperty("--chip", verdicts.LOOKS[name].css);
     }
 
     wire() {
@@ -84,7 +79,7 @@
     follow(changed) {
       if (changed.has("document") || changed.has("panel")) this.showPanel();
       if (["iou", "kind", "colouring"].some((name) => changed.has(name))) this.showControls();
-      if (changed.has("judged") || changed.has("document")) this.showTotals();
+      if (changed.has("judged")) this.find("colours").hidden = !this.store.judged.totals;
     }
 
     showPanel() {
@@ -145,16 +140,6 @@
       find("iou-reset").disabled = store.iou === 0.5;
       for (const kind of ["mask", "box"]) find(`kind-${kind}`).setAttribute("aria-pressed", store.kind === kind);
       for (const name of ["instance", "verdict"]) find(`colour-${name}`).setAttribute("aria-pressed", store.colouring === name);
-    }
-
-    showTotals() {
-      const { find, store } = this;
-      const { totals } = store.judged;
-      find("numbers").hidden = !totals;
-      find("colours").hidden = !totals;
-      if (!totals) return;
-      for (const name of ["tp", "fp", "fn"]) find(`count-${name}`).textContent = dom.grouped(totals[name]);
-      for (const name of ["precision", "recall", "f1"]) find(`image-${name}`).textContent = dom.decimals(totals[name]);
     }
   }
 

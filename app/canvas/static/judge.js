@@ -31,5 +31,13 @@
     return { byId, totals: matching.totals(result) };
   }
 
+  // the best mask IoU of a prediction with any truth object; null where nobody compared them
+  judge.trueIou = ({ document: opened }, one) => {
+    if (!opened?.judged || one.truth) return null;
+    const { found, rows } = (opened.prepared ??= prepare(opened));
+    const row = rows.get(found.indexOf(one)) ?? [];
+    return Math.max(0, ...row.filter(({ crowd }) => !crowd).map(({ mask }) => mask));
+  };
+
   parts.judge = judge;
 })();

@@ -5,7 +5,7 @@
 
   const PAN = 80;
 
-  // [group, shown as, event keys, what it does, action(studio, event)]
+  // [group, shown as, event keys, what it does, action(studio, event), whether it works without a picture too]
   const TABLE = [
     ["Look", "+", ["+", "="], "Zoom in", (s) => s.view.zoomBy(1.25)],
     ["Look", "−", ["-", "_"], "Zoom out", (s) => s.view.zoomBy(1 / 1.25)],
@@ -22,26 +22,31 @@
     ["Show", "S", ["s", "S"], "Scores", (s) => s.store.toggle("scores")],
     ["Show", "P", ["p", "P"], "Prediction", (s) => s.store.toggleLayer("prediction")],
     ["Show", "T", ["t", "T"], "Truth", (s) => s.store.toggleLayer("truth")],
-    ["Show", "[", ["["], "Lower the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold - 0.01)],
-    ["Show", "]", ["]"], "Raise the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold + 0.01)],
+    ["Show", "[", ["["], "Lower the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold - 0.01), true],
+    ["Show", "]", ["]"], "Raise the score limit by 0.01", (s) => s.store.setThreshold(s.store.threshold + 0.01), true],
     ["Compare", "V", ["v"], "Next panel: truth, prediction, both, swipe, blink, side by side", (s) => s.comparer.step(1)],
     ["Compare", "Shift + V", ["V"], "Previous panel", (s) => s.comparer.step(-1)],
     ["Compare", "X", ["x", "X"], "In the panel Blink: the other picture", (s) => s.comparer.flip()],
     ["Compare", "C", ["c", "C"], "Colours of instances, or of verdicts", (s) => s.comparer.toggleColouring()],
-    ["Compare", "{", ["{"], "Lower the IoU line by 0.05", (s) => s.store.setIou(s.store.iou - 0.05)],
-    ["Compare", "}", ["}"], "Raise the IoU line by 0.05", (s) => s.store.setIou(s.store.iou + 0.05)],
-    ["Compare", "I", ["i", "I"], "IoU of masks, or of boxes", (s) => s.store.set({ kind: s.store.kind === "mask" ? "box" : "mask" })],
+    ["Compare", "{", ["{"], "Lower the IoU line by 0.05", (s) => s.store.setIou(s.store.iou - 0.05), true],
+    ["Compare", "}", ["}"], "Raise the IoU line by 0.05", (s) => s.store.setIou(s.store.iou + 0.05), true],
+    ["Compare", "I", ["i", "I"], "IoU of masks, or of boxes", (s) => s.store.set({ kind: s.store.kind === "mask" ? "box" : "mask" }), true],
     ["Pick", "Click", [], "Pick the smallest instance there; again for the one below it", null],
-    ["Pick", "N", ["n"], "Next instance", (s) => s.step(1)],
-    ["Pick", "Shift + N", ["N"], "Previous instance", (s) => s.step(-1)],
+    ["Pick", "J, K", ["j", "J"], "Next, previous instance", (s) => s.step(1)],
+    ["Pick", "", ["k", "K"], "", (s) => s.step(-1)],
+    ["Pick", "R", ["r", "R"], "How the picked instance was made, step by step", (s) => s.trace.next()],
     ["Pick", "Z", ["z", "Z"], "Zoom to the picked instance", (s) => s.zoomToPicked()],
-    ["Pick", "Esc", ["Escape"], "Step back: close the sheet, drop the pick", (s) => s.escape()],
-    ["More", "PgDn", ["PageDown"], "Next image", (s) => s.strip.step(1)],
-    ["More", "PgUp", ["PageUp"], "Previous image", (s) => s.strip.step(-1)],
-    ["More", "?", ["?"], "This sheet", (s) => s.sheet.toggle()],
+    ["Pick", "Esc", ["Escape"], "Step back: close the sheet, drop the pick, back to the images", (s) => s.escape(), true],
+    ["Images", "N", ["n"], "Next image with mistakes; without a dataset, next instance", (s) => s.nextWorst(1), true],
+    ["Images", "Shift + N", ["N"], "The one before", (s) => s.nextWorst(-1), true],
+    ["Images", "PgDn", ["PageDown"], "Next image", (s) => s.stepImage(1)],
+    ["Images", "PgUp", ["PageUp"], "Previous image", (s) => s.stepImage(-1)],
+    ["Images", "Enter", [], "In the grid: open the image", null],
+    ["Images", "G", ["g", "G"], "Back to the grid", (s) => s.browse.back()],
+    ["More", "?", ["?"], "This sheet", (s) => s.sheet.toggle(), true],
   ];
 
-  const byKey = new Map(TABLE.flatMap(([, , keys, , action]) => keys.map((key) => [key, action])));
+  const byKey = new Map(TABLE.flatMap(([, , keys, , action, always]) => keys.map((key) => [key, { action, always }])));
 
   function pan(studio, { key }) {
     const [x, y] = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
@@ -67,10 +72,13 @@
     const down = (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (!isOurs(root, event.target)) return;
-      const action = byKey.get(event.key);
-      if (!action || isTaken(event.target, event.key)) return;
+      if (isTaken(event.target, event.key)) return;
+      const { front } = studio.browse.place;
+      const known = byKey.get(event.key);
+      if (front === "grid" && !known?.always) return void studio.browse.grid.key(event);
+      if (!known || (front !== "viewer" && !known.always)) return;
       event.preventDefault();
-      action(studio, event);
+      known.action(studio, event);
     };
     const up = (event) => {
       if (event.key.toLowerCase() === "h") studio.store.set({ hidden: false });

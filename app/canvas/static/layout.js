@@ -28,6 +28,10 @@
       window.matchMedia(NARROW).addEventListener("change", () => this.fold());
     }
 
+    get narrow() {
+      return window.matchMedia(NARROW).matches;
+    }
+
     open(side) {
       const open = this.element.dataset.open === side ? "" : side;
       this.element.dataset.open = open;

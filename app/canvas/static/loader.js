@@ -1,7 +1,7 @@
 // What gr.HTML runs once for each place that the drawing surface is put: element, props, watch and
 // trigger are Gradio's. FILES stands for the list that component.py puts there. Each file is loaded once
 // a page, all at the same time, and run in their order.
-// The events that Python may listen to: 'open_image' 'select_instance' 'open_sample'
+// The events that Python may listen to: 'open_image' 'select_instance' 'open_sample' 'go_to' 'show_curves'
 const files = FILES;
 
 function once(tag, address, attributes) {

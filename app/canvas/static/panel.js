@@ -97,7 +97,6 @@
         this.find(`layer-${name}`).disabled = !present.has(name);
       }
       this.find("layers-section").hidden = !this.store.document;
-      this.find("match-section").hidden = !this.store.document?.judged;
     }
 
     showThreshold() {

@@ -1,4 +1,4 @@
-// What tests may ask of the page: `window.studio`. Answers are copies; writing into them changes nothing.
+// What tests, and the page around, may ask: `window.studio`. Answers are copies; writing into them changes nothing.
 (() => {
   "use strict";
   const parts = (globalThis.studioParts ??= {});
@@ -35,6 +35,11 @@
       colouring: store.colouring,
       swipe: store.swipe,
       panes: viewer.panes,
+      place: { ...studio.browse.place, listeners: undefined },
+      front: studio.browse.place.front,
+      grid: { total: studio.browse.grid.total, selected: studio.browse.grid.selected, url: studio.browse.listed ?? null },
+      dataset: studio.browse.info?.id ?? null,
+      trace: studio.trace.step,
       totals: store.judged.totals,
       verdicts: Object.fromEntries(store.judged.byId),
       paint: {
@@ -67,5 +72,6 @@
       state: () => state(studio),
       mask: (id) => mask(studio, id),
       point: (id) => point(studio, id),
+      curves: () => structuredClone(studio.browse.curvesAsked ?? null), // what Python is asked to draw
     });
 })();

@@ -23,8 +23,10 @@
       this.panel = new parts.Panel(this.find, this.store);
       this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
       this.strip = new parts.Strip(this.find, { onpick: (image) => this.openImage(image) });
-      this.inspector = new parts.about.Inspector(this.find, this.store, { onzoom: () => this.zoomToPicked() });
-      this.sheet = new parts.about.Sheet(this.find);
+      this.figures = new parts.Figures(this.find);
+      this.browse = new parts.Browse(this);
+      this.buildInspector();
+      this.sheet = new parts.Sheet(this.find);
       this.pointer = new parts.Pointer(this.find("canvas"), this.viewer, this.store, {
         tooltip: this.find("tooltip"),
         onmove: (point) => this.showPointer(point),
@@ -33,9 +35,22 @@
       this.pointer.onecho = (at) => this.comparer.echo(at);
       this.detachKeys = parts.keys.attach(element, this);
       this.wire();
+      this.asked = parts.address.read(window.location.search, this.store.defaults);
+      this.address = new parts.address.Address(this.browse.place, this.store, this.view, { onback: (asked) => this.goTo(asked) });
+      this.look(this.asked);
       host.watch("value", () => this.take(host.props.value));
       host.watch("progress", () => this.takeProgress(host.props.progress));
       this.take(host.props.value);
+    }
+
+    buildInspector() {
+      const { find, store, viewer, browse } = this;
+      const onchange = () => this.inspector?.draw();
+      const onredraw = () => viewer.redraw("marks");
+      this.autopsy = new parts.Autopsy(store, { ask: (one) => browse.autopsyUrl(one), onchange: () => (onchange(), onredraw()) });
+      this.trace = new parts.Trace(store, { ask: (one) => browse.traceUrl(one), onchange, onredraw });
+      viewer.extras = [this.autopsy, this.trace].map((extra) => (context, view) => extra.draw(context, view));
+      this.inspector = new parts.Inspector(find, store, { onzoom: () => this.zoomToPicked(), autopsy: this.autopsy, trace: this.trace });
     }
 
     wire() {
@@ -52,7 +67,10 @@
       for (const name of ["pointerup", "pointerleave", "pointercancel"]) {
         bare.addEventListener(name, () => store.set({ hidden: false }));
       }
-      this.viewer.ondraw = () => (find("zoom-value").textContent = dom.zoomText(view.scale));
+      this.viewer.ondraw = () => {
+        find("zoom-value").textContent = dom.zoomText(view.scale);
+        this.address?.later();
+      };
       store.listen((changed) => this.follow(changed));
     }
 
@@ -62,11 +80,12 @@
       this.said = {};
       this.takeProgress(said);
       this.strip.fill(Array.isArray(said.images) ? said.images : []);
+      this.settle(said);
       const wanted = said.url ?? null;
       const stamp = `${wanted} ${said.revision ?? 0}`;
       if (stamp !== this.stamp) {
         this.stamp = stamp;
-        this.open(wanted);
+        if (!this.browse.inDataset) this.open(wanted);
       } else this.strip.show(this.url);
       this.follow(new Set(["document"]));
     }
@@ -79,6 +98,67 @@
       this.showBusy(this.busy);
       if (progress.notes) this.strip.annotate(progress.notes);
       this.showWhatIsOpen();
+    }
+
+    // the first word of the page around: from here on the window's address tells what is open
+    settle(said) {
+      if (!said.source) return;
+      const { place } = this.browse;
+      if (!this.address.live) {
+        const { source, checkpoint, image, ...rest } = this.asked.place;
+        this.wanted = this.asked;
+        place.set({ ...rest, image: said.source === "dataset" ? image : null });
+      }
+      this.browse.take(said);
+      if (!this.address.live) this.address.begin();
+    }
+
+    // how things are looked at, as an address has it
+    look({ look, switches }) {
+      this.store.set({ ...look });
+      if (switches === null) return;
+      for (const [name, on] of Object.entries(switches)) this.store.toggle(name, on);
+    }
+
+    // Back and Forward
+    goTo(asked) {
+      const { place } = this.browse;
+      const { source, checkpoint, image } = asked.place;
+      const before = { source: place.source, checkpoint: place.checkpoint };
+      this.look(asked);
+      this.wanted = asked;
+      if (asked.instance === null) this.store.set({ selected: null });
+      this.address.quietly(() => place.set({ ...asked.place, source: source ?? before.source, checkpoint: checkpoint ?? before.checkpoint }));
+      if (place.source !== before.source || place.checkpoint !== before.checkpoint) this.host.trigger("go_to", {});
+      else if (!this.browse.inDataset && image !== this.store.document?.key) {
+        const listed = this.strip.images.find(({ key }) => key === image);
+        if (listed) this.openImage(listed);
+      } else this.takeWanted();
+    }
+
+    // the instance and the view that an address or a list asked for, once their image is here
+    takeWanted() {
+      const { wanted, store, view } = this;
+      const opened = store.document;
+      if (!wanted || !opened || (opened.pending && !opened.byId.has(wanted.instance))) return;
+      this.wanted = null;
+      const known = wanted.instance && opened.byId.has(wanted.instance);
+      if (known) store.set({ selected: wanted.instance });
+      if (known && wanted.zoom) this.zoomToPicked();
+      if (!wanted.at) return;
+      const [scale, x, y] = wanted.at;
+      view.zoomTo(scale);
+      view.centre(x, y);
+    }
+
+    nextWorst(by) {
+      if (this.browse.inDataset) this.browse.worst(by);
+      else this.step(by);
+    }
+
+    stepImage(by) {
+      if (this.browse.inDataset) this.browse.step(by);
+      else this.strip.step(by);
     }
 
     openImage(image) {
@@ -101,7 +181,7 @@
       try {
         opened = await parts.document.load(url, request.signal);
         if (this.request !== request) return undefined;
-        this.store.open(opened);
+        this.show(opened);
         const { url: address } = opened.image;
         if (this.viewer.photo.url !== address) {
           const image = await this.viewer.photo.open(address);
@@ -119,6 +199,13 @@
       return this.openLater(request);
     }
 
+    show(opened) {
+      this.store.open(opened);
+      const { place } = this.browse;
+      if (!this.browse.inDataset) this.address.quietly(() => place.set({ image: opened.key }), place.image === null);
+      this.takeWanted();
+    }
+
     // what is missing until the model has seen the image is fetched when it has
     async openLater(request) {
       const waits = () => this.request === request && !this.store.error && this.store.document?.pending;
@@ -127,7 +214,7 @@
         if (rounds > 0) await new Promise((resolve) => setTimeout(resolve, PAUSE));
         try {
           const opened = await parts.document.load(this.store.document.pending.url, request.signal);
-          if (this.request === request) this.store.open(opened);
+          if (this.request === request) this.show(opened);
         } catch (error) {
           if (this.request === request && error.name !== "AbortError") this.fail(error, this.url);
           return;
@@ -170,7 +257,9 @@
     escape() {
       if (this.sheet.dialog.open) this.sheet.dialog.close();
       else if (this.layout.fold()) return;
-      else this.store.set({ selected: null });
+      else if (this.trace.step !== null) this.trace.choose(null);
+      else if (this.store.selected !== null && this.browse.place.front === "viewer") this.store.set({ selected: null });
+      else this.browse.back();
     }
 
     follow(changed) {
@@ -188,7 +277,7 @@
       const { document: opened, loading, error } = store;
       find("error").hidden = !error;
       find("error-text").textContent = error?.text ?? "";
-      find("empty").hidden = Boolean(opened || loading || error || this.said?.busy);
+      find("empty").hidden = Boolean(opened || loading || error || this.said?.busy || this.browse.inDataset);
       const offered = this.upload() !== null;
       find("open-upload").hidden = !offered;
       find("empty-text").textContent =
@@ -196,13 +285,13 @@
       find("title").textContent = opened?.image.file_name ?? "";
       find("title").title = opened?.image.file_name ?? "";
       find("image-size").textContent = opened ? `${opened.image.width} × ${opened.image.height} px` : "";
-      this.element.toggleAttribute("data-empty", !opened);
+      this.element.toggleAttribute("data-empty", !opened && !this.browse.inDataset);
     }
 
     // the shown threshold goes into the link, so that the file holds what the slider lets through
     showDownload() {
       const link = this.find("download");
-      const address = this.strip.image?.export ?? this.said?.export ?? null;
+      const address = this.browse.exportUrl ?? this.strip.image?.export ?? this.said?.export ?? null;
       link.hidden = !address || !this.store.document;
       if (!address) return;
       const url = new URL(address, document.baseURI);

@@ -9,3 +9,10 @@ element.querySelector("[data-testid=theme]").addEventListener("click", () => {
   paint(dark);
   window.localStorage.setItem(KEPT, dark ? "dark" : "light");
 });
+for (const link of element.querySelectorAll("[data-page]")) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab
+    event.preventDefault();
+    window.dispatchEvent(new CustomEvent("studio-page", { detail: link.dataset.page }));
+  });
+}

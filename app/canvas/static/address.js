@@ -1,0 +1,144 @@
+// The page's address holds what is open and how it is looked at: whoever opens it sees the same.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { START, FILTERS } = parts.place;
+
+  const PAUSE = 200; // milliseconds: a slider that moves writes no more often
+  const STEPS = ["source", "dataset", "mode", "page", "image"]; // a change of these is a step that Back undoes
+  const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
+  const LAYERS = { prediction: "p", truth: "t" };
+  const OURS = [
+    ...["source", "dataset", "checkpoint", "mode", "page", "image", "sort", "with", "instance", "score", "iou", "kind"],
+    ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", ...FILTERS],
+  ];
+
+  const number = (text, low, high) => {
+    const value = text === null || text.trim() === "" ? NaN : Number(text);
+    return value >= low && value <= high ? value : null;
+  };
+  const oneOf = (text, words) => (words.includes(text) ? text : null);
+  const letters = (held, names) => Object.entries(names).map(([name, letter]) => (held[name] ? letter : "")).join("");
+  const unlettered = (text, names) => Object.fromEntries(Object.entries(names).map(([name, letter]) => [name, text.includes(letter)]));
+
+  // the address -> {place, look, instance, at}; what it does not say is as at the start
+  function read(search, defaults) {
+    const asked = new URLSearchParams(search);
+    const said = (name) => asked.get(name);
+    const text = (name) => (said(name) ?? "").slice(0, 300);
+    const place = {
+      source: oneOf(said("source"), ["samples", "uploads", "dataset"]),
+      dataset: text("dataset") || null,
+      checkpoint: text("checkpoint") || null,
+      mode: oneOf(said("mode"), ["grid", "viewer", "metrics", "compare"]) ?? START.mode,
+      page: oneOf(said("page"), ["browse", "report"]) ?? START.page,
+      image: text("image") || null,
+      sort: text("sort") || START.sort,
+      other: text("with") || null,
+      ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
+    };
+    const look = {
+      threshold: number(said("score"), 0, 1) ?? defaults.threshold,
+      iou: number(said("iou"), 0.1, 1) ?? 0.5,
+      kind: oneOf(said("kind"), ["mask", "box"]) ?? "mask",
+      colouring: oneOf(said("colour"), ["instance", "verdict"]) ?? "instance",
+      panel: oneOf(said("panel"), parts.panes.PANELS.map(([name]) => name)) ?? "both",
+      swipe: number(said("swipe"), 0, 1) ?? 0.5,
+      opacity: number(said("opacity"), 0, 1) ?? defaults.opacity,
+      off: new Set(asked.getAll("off")),
+      layers: unlettered(said("layers") ?? "pt", LAYERS),
+    };
+    const at = (said("at") ?? "").split(",").map((part) => number(part, 0, 1e6));
+    const switches = said("show") === null ? null : unlettered(said("show"), SWITCHES);
+    return { place, look, switches, instance: text("instance") || null, at: at.length === 3 && !at.includes(null) ? at : null };
+  }
+
+  // the other way; `view` is the picture's, or null while none is in front
+  function write(place, store, view) {
+    const words = new URLSearchParams(window.location.search);
+    for (const name of OURS) words.delete(name);
+    const put = (name, value, usual) => value !== null && value !== "" && String(value) !== String(usual) && words.set(name, value);
+    const inDataset = place.source === "dataset";
+    put("page", place.page, START.page);
+    put("source", place.source);
+    put("checkpoint", place.checkpoint);
+    if (inDataset) {
+      put("dataset", place.dataset);
+      put("mode", place.mode, START.mode);
+      put("sort", place.sort, START.sort);
+      put("with", place.other);
+      for (const name of FILTERS) put(name, place[name]);
+    }
+    if (!inDataset || place.mode === "viewer") {
+      put("image", place.image);
+      put("instance", store.selected);
+    }
+    put("score", store.threshold.toFixed(2), store.defaults.threshold.toFixed(2));
+    put("iou", store.iou.toFixed(2), "0.50");
+    put("kind", store.kind, "mask");
+    put("colour", store.colouring, "instance");
+    put("panel", store.panel, "both");
+    if (store.panel === "swipe") put("swipe", store.swipe, 0.5);
+    put("opacity", store.opacity, store.defaults.opacity);
+    put("layers", letters(store.layers, LAYERS) || "-", "pt");
+    if (store.touched.size > 0) put("show", letters(store.switches, SWITCHES) || "-");
+    for (const name of store.off) words.append("off", name);
+    if (view && !view.fitted && view.image[0]) {
+      const [x, y] = view.toImage(view.size[0] / 2, view.size[1] / 2);
+      words.set("at", [view.scale.toPrecision(6), Math.max(0, x).toFixed(2), Math.max(0, y).toFixed(2)].join(","));
+    }
+    return words.toString();
+  }
+
+  // keeps the window's address and the page together
+  class Address {
+    constructor(place, store, view, { onback }) {
+      Object.assign(this, { place, store, view });
+      this.timer = null;
+      this.step = false; // whether the next write is one that Back undoes
+      this.live = false; // until the page has become what the address asked for
+      place.listen((changed) => {
+        if (!this.quiet && STEPS.some((name) => changed.has(name))) this.step = true;
+        this.later();
+      });
+      store.listen(() => this.later());
+      window.addEventListener("popstate", () => {
+        clearTimeout(this.timer);
+        this.step = false;
+        onback(read(window.location.search, store.defaults));
+      });
+    }
+
+    // a change that is no step of its own; `when` false makes it one
+    quietly(change, when = true) {
+      this.quiet = when;
+      change();
+      this.quiet = false;
+    }
+
+    begin() {
+      this.live = true;
+      this.step = false;
+      this.later();
+    }
+
+    later() {
+      if (!this.live) return;
+      clearTimeout(this.timer);
+      if (this.step) this.now();
+      else this.timer = setTimeout(() => this.now(), PAUSE);
+    }
+
+    now() {
+      clearTimeout(this.timer);
+      const next = write(this.place, this.store, this.place.front === "viewer" ? this.view : null);
+      const { step } = this;
+      this.step = false;
+      if (next === window.location.search.replace(/^\?/, "")) return;
+      const url = `${window.location.pathname}${next ? `?${next}` : ""}`;
+      window.history[step ? "pushState" : "replaceState"](window.history.state, "", url);
+    }
+  }
+
+  parts.address = { read, write, Address };
+})();

@@ -1,0 +1,71 @@
+// Two checkpoints over the same images: which objects one finds and the other does not, and what changed.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { dom, api } = parts;
+
+  const PAUSE = 250;
+  const KINDS = {
+    gained: ["+", "gained", "missed by the first, found by the second"],
+    lost: ["−", "lost", "found by the first, missed by the second"],
+    changed: ["~", "changed", "found by both, with another score or overlap"],
+  };
+
+  class Diff {
+    constructor(find, place, { onopen }) {
+      Object.assign(this, { find, place });
+      this.url = null;
+      this.rows = new parts.Rows(find("diff-rows"), {
+        what: "The comparison",
+        high: 46,
+        make: diffRow,
+        onpick: onopen,
+        onlist: (about) => this.showCounts(about),
+      });
+      find("diff-other").addEventListener("change", (event) => place.set({ other: event.target.value || null }));
+    }
+
+    // the checkpoints that can be chosen
+    offer(names, first) {
+      const others = names.filter((name) => name !== first);
+      const options = [["", others.length ? "choose a checkpoint" : "no other checkpoint"], ...others.map((name) => [name, name])];
+      this.find("diff-other").replaceChildren(...options.map(([value, text]) => dom.element("option", { value }, text)));
+      this.find("diff-other").value = this.place.other ?? "";
+      this.find("diff-first").textContent = first ?? "no checkpoint";
+    }
+
+    // {dataset, checkpoint, score, iou, kind}
+    open(asked) {
+      const { other } = this.place;
+      const ready = asked && other && other !== asked.checkpoint;
+      const { checkpoint, ...rest } = asked ?? {};
+      const url = ready ? api.address("/api/compare", { ...rest, a: checkpoint, b: other, sort: "change" }) : null;
+      if (url === this.url) return;
+      this.url = url;
+      clearTimeout(this.timer);
+      if (url === null) this.showCounts(null);
+      const nothing = ready ? "No difference at this score and IoU." : "Choose a second checkpoint to see what it gains and loses.";
+      this.timer = setTimeout(() => this.rows.open(url, nothing), url === null ? 0 : PAUSE);
+    }
+
+    showCounts(about) {
+      const made = Object.entries(KINDS).map(([kind, [sign, word, meaning]]) =>
+        dom.element("span", { class: "cs-diff-count", "data-testid": `diff-${kind}`, title: meaning }, `${sign} `, dom.element("strong", { class: "cs-number" }, dom.grouped(about?.[kind] ?? 0)), ` ${word}`),
+      );
+      this.find("diff-counts").replaceChildren(...(about ? made : []));
+    }
+  }
+
+  function diffRow(row) {
+    const [sign, word] = KINDS[row.kind] ?? ["", row.kind];
+    const pair = (name, a, b) => `${name} ${dom.decimals(a ?? null)} → ${dom.decimals(b ?? null)}`;
+    return [
+      dom.element("span", { class: "cs-diff-kind", "data-kind": row.kind }, `${sign} ${word}`),
+      dom.element("span", { class: "cs-name" }, row.file_name),
+      dom.element("span", { class: "cs-quiet cs-number" }, pair("score", row.score_a, row.score_b)),
+      dom.element("span", { class: "cs-quiet cs-number" }, pair("IoU", row.iou_a, row.iou_b)),
+    ];
+  }
+
+  parts.Diff = Diff;
+})();

@@ -1,0 +1,77 @@
+// What the grid lists and in which order: every control writes to the place and follows it back.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { dom, verdicts } = parts;
+
+  const PAUSE = 250; // milliseconds after the last letter of a name
+  const SORTS = [
+    ["file", "in the file's order"],
+    ["errors", "most mistakes first"],
+    ["fp", "most wrong first"],
+    ["fn", "most missed first"],
+    ["lowest_iou", "lowest IoU first"],
+    ["gap", "score against IoU"],
+    ["duplicates", "most found twice"],
+    ["score", "lowest score first"],
+  ];
+  const SIZES = [
+    ["small", "small: below 32² px"],
+    ["medium", "medium: up to 96² px"],
+    ["large", "large: above 96² px"],
+  ];
+
+  class Filters {
+    constructor(find, place) {
+      Object.assign(this, { find, place });
+      fill(find("grid-sort"), SORTS);
+      fill(find("filter-size"), [["", "any size"], ...SIZES]);
+      fill(find("filter-error"), [["", "any"], ...Object.entries(verdicts.ERRORS)]);
+      this.fillCategories([]);
+      find("grid-sort").addEventListener("change", (event) => place.set({ sort: event.target.value }));
+      for (const name of ["category", "size", "error"]) {
+        find(`filter-${name}`).addEventListener("change", (event) => place.set({ [name]: event.target.value, ...(name === "error" ? { cell: "" } : {}) }));
+      }
+      find("filter-name").addEventListener("input", (event) => {
+        clearTimeout(this.timer);
+        this.timer = setTimeout(() => place.set({ name: event.target.value.trim() }), PAUSE);
+      });
+      find("filter-clear").addEventListener("click", () => place.clearFilters());
+      find("filter-cell").addEventListener("click", () => place.set({ cell: "" }));
+      place.listen(() => this.show());
+      this.show();
+    }
+
+    // [{id, name, truth}] of the open dataset
+    fillCategories(categories) {
+      this.names = new Map(categories.map(({ id, name }) => [String(id), name]));
+      const sorted = [...categories].sort((a, b) => a.name.localeCompare(b.name));
+      const options = sorted.map(({ id, name, truth }) => [id, truth > 0 ? `${name} (${dom.grouped(truth)})` : name]);
+      fill(this.find("filter-category"), [["", "any class"], ...options]);
+      this.find("filter-category").hidden = categories.length === 0;
+      this.show();
+    }
+
+    cellText(cell) {
+      const [truth, found] = cell.split(",");
+      const named = (id, none) => this.names.get(id) ?? (id === "none" || id === "-1" || id === "" ? none : `class ${id}`);
+      return `${named(truth, "nothing")} found as ${named(found, "nothing")}`;
+    }
+
+    show() {
+      const { find, place } = this;
+      for (const name of ["category", "size", "error"]) find(`filter-${name}`).value = place[name];
+      if (find("filter-name").value.trim() !== place.name) find("filter-name").value = place.name;
+      find("grid-sort").value = place.sort;
+      find("filter-cell").hidden = !place.cell;
+      if (place.cell) find("filter-cell-text").textContent = this.cellText(place.cell);
+      find("filter-clear").disabled = !place.filtered;
+    }
+  }
+
+  function fill(select, options) {
+    select.replaceChildren(...options.map(([value, text]) => dom.element("option", { value: String(value) }, text)));
+  }
+
+  parts.filters = { Filters, SORTS };
+})();

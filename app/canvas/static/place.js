@@ -1,0 +1,60 @@
+// Where the page is: which dataset, checkpoint, image, filters. The store knows how it is looked at.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+
+  const FILTERS = ["name", "category", "size", "error", "cell"];
+  const START = {
+    source: null, // "samples", "uploads" or "dataset"; null where no page around says so
+    checkpoint: null,
+    dataset: null,
+    mode: "grid", // of a dataset: "grid", "viewer", "metrics" or "compare"
+    page: "browse", // or "report"
+    image: null,
+    sort: "file",
+    name: "",
+    category: "",
+    size: "",
+    error: "",
+    cell: "",
+    other: null, // the checkpoint to compare with
+  };
+
+  class Place {
+    constructor() {
+      Object.assign(this, START);
+      this.listeners = new Set();
+    }
+
+    listen(callback) {
+      this.listeners.add(callback);
+    }
+
+    set(patch) {
+      const changed = new Set(Object.keys(patch).filter((name) => this[name] !== patch[name]));
+      if (changed.size === 0) return;
+      Object.assign(this, patch);
+      for (const callback of [...this.listeners]) callback(changed);
+    }
+
+    get filters() {
+      return Object.fromEntries(FILTERS.map((name) => [name, this[name]]));
+    }
+
+    get filtered() {
+      return FILTERS.some((name) => this[name] !== "");
+    }
+
+    clearFilters() {
+      this.set(Object.fromEntries(FILTERS.map((name) => [name, ""])));
+    }
+
+    // what is in front: a dataset's grid, metrics or comparison, the report, or the picture
+    get front() {
+      if (this.page === "report") return "report";
+      return this.source === "dataset" ? this.mode : "viewer";
+    }
+  }
+
+  parts.place = { Place, START, FILTERS };
+})();

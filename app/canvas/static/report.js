@@ -1,0 +1,53 @@
+// The page Report: the file that can be taken away, as it is.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { api } = parts;
+
+  class Report {
+    constructor(find, layout) {
+      Object.assign(this, { find, layout });
+      this.url = null;
+      this.latest = null;
+    }
+
+    // null says what is needed first
+    async open(dataset, checkpoint) {
+      const ready = dataset && checkpoint;
+      const base = ready ? `/api/reports/${encodeURIComponent(dataset.id)}` : null;
+      const url = ready ? api.address(`${base}.html`, { checkpoint }) : null;
+      for (const kind of ["html", "json"]) {
+        const link = this.find(`report-${kind}`);
+        link.hidden = !ready;
+        if (ready) link.href = api.address(`${base}.${kind}`, { checkpoint });
+      }
+      this.find("report-title").textContent = ready ? `${dataset.name}, ${checkpoint}` : "Report";
+      if (url === this.url) return;
+      this.url = url;
+      this.find("report-page").hidden = true;
+      if (!ready) return this.say("Open a dataset with annotations and choose a checkpoint: its report stands here.");
+      this.say("Counting");
+      try {
+        const answer = await fetch(url, { headers: { Accept: "text/html" } });
+        if (this.url !== url) return;
+        if (!answer.ok) throw new parts.document.LoadError(await parts.document.reason(answer, "The report"));
+        const text = await answer.text();
+        if (this.url !== url) return;
+        this.find("report-page").srcdoc = text; // sandboxed: nothing in it runs
+        this.find("report-page").hidden = false;
+        this.say("");
+      } catch (error) {
+        if (this.url !== url) return;
+        this.url = null;
+        this.say(error instanceof TypeError ? "The report could not be fetched: the Studio's server does not answer." : api.sentence(error));
+      }
+    }
+
+    say(text) {
+      this.find("report-note").textContent = text;
+      this.find("report-note").hidden = !text;
+    }
+  }
+
+  parts.Report = Report;
+})();
