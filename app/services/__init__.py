@@ -10,15 +10,18 @@ from app.services.checkpoints import CheckpointFile, CheckpointShelf, Detector, 
 from app.services.datasets import DatasetShelf
 from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
-from app.services.predictions import PredictionShelf
+from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.runner import Runner, RunState
 from app.settings import Settings
-from comask.errors import ComaskError, ImageError
+from comask.annotation.store import Store
+from comask.errors import CheckpointError, ComaskError, ImageError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
     from comask.predict import Prediction
 
 __all__ = ["CheckpointFile", "RunState", "Services", "StoredImage"]
+
+STORE = "runs.sqlite"  # in the workspace
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +44,13 @@ class Services:
         self.images = ImageStore(workspace, samples, settings.limits, self.datasets)
         self.checkpoints = CheckpointShelf(settings, opener)
         self.models = Models(opener)
-        self.predictions = PredictionShelf(workspace, settings.limits.predictions)
+        self.store = Store.open(settings.store or workspace / STORE)
+        self.predictions = PredictionShelf(
+            self.store,
+            self._kept_as,
+            settings.limits.predictions,
+            {"min_score": settings.min_score},
+        )
         self.runner = Runner(self._predict)
 
     def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
@@ -50,14 +59,20 @@ class Services:
 
     def ready(self, file: CheckpointFile, images: tuple[StoredImage, ...]) -> frozenset[str]:
         """Name the images that the model was run over."""
-        identity = self.checkpoints.identity(file)
-        return frozenset(i.key for i in images if self.predictions.has(identity, i.key))
+        return self.predictions.ready(self.checkpoints.identity(file), [i.key for i in images])
 
     def rows_done(self, file: CheckpointFile, dataset: str) -> frozenset[int]:
         """List the rows of a dataset that the model was run over."""
-        start = f"d{dataset}-"
-        keys = self.predictions.keys(self.checkpoints.identity(file))
-        return frozenset(int(key[len(start) :]) for key in keys if key.startswith(start))
+        found = self.datasets.get(dataset)
+        if found is None:
+            return frozenset()
+        names = self.predictions.names(self.checkpoints.identity(file), found.fingerprint)
+        return frozenset(found.rows_named(names)) if names else frozenset()
+
+    def complaint(self, file: CheckpointFile, key: str) -> str:
+        """Say why an image has no result with a checkpoint, now or in an earlier run."""
+        now = self.runner.complaint(file, key)
+        return now or self.predictions.complaint(self.checkpoints.identity(file), key)
 
     def device(self, file: CheckpointFile) -> str | None:
         """Say where a checkpoint's model runs, once it is open."""
@@ -87,6 +102,7 @@ class Services:
         """Stop the runs."""
         self.runner.close()
         self.datasets.close()
+        self.store.close()
 
     def _warm_up(self) -> None:
         file = self.checkpoints.find(None)
@@ -106,16 +122,42 @@ class Services:
         if self.predictions.has(identity, key):
             return None
         detector = self.models.get(file, identity)
+        seen = self._stamp(image)
         start = time.perf_counter()
-        self.predictions.put(identity, key, detector.predict(self.images.pixels(image)))
-        return time.perf_counter() - start
+        try:
+            prediction = detector.predict(self.images.pixels(image), candidates=True)
+        except CheckpointError:
+            raise
+        except Exception as error:
+            self.predictions.fail(identity, key, failure_sentence(error), seen)
+            raise
+        seconds = time.perf_counter() - start
+        self.predictions.put(identity, key, prediction, seen)
+        return seconds
+
+    def _stamp(self, image: StoredImage) -> str:
+        """Say what a dataset's file is like; an upload's key says it already."""
+        if image.source != "dataset":
+            return ""
+        from comask.run import stamp
+
+        return stamp(image.path)
+
+    def _kept_as(self, key: str) -> tuple[str, str]:
+        """Tell the dataset of an image and its name there, as the store knows them."""
+        place = self.datasets.place(key)
+        if place is None:
+            image = self.images.find(key)
+            return (image.source if image else "uploads"), key
+        found = self.datasets.get(place[0])
+        if found is None or place[1] >= len(found):
+            return "unknown", key
+        return found.fingerprint, found.image(place[1]).file_name
 
     def _open_predictor(self, path: Path) -> Detector:
-        from comask.checkpoint import native  # brings torch
-        from comask.predict import PredictionSettings, Predictor
+        from comask.predict import PredictionSettings, Predictor  # brings torch
 
-        own = native.read_info(path).config.detection.min_score
-        settings = PredictionSettings(min_score=min(own, self.settings.min_score))
+        settings = PredictionSettings(min_score=self.settings.min_score)
         return Predictor.from_checkpoint(path, device=self.settings.device, settings=settings)
 
 

@@ -34,7 +34,7 @@ class Detector(Protocol):
     def device(self) -> object:
         """Say where it runs."""
 
-    def predict(self, image: Any, /) -> "Prediction":
+    def predict(self, image: Any, /, *, candidates: bool = False) -> "Prediction":
         """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction."""
 
 

@@ -1,111 +1,128 @@
-"""What the model found, kept once per image and checkpoint: in memory and in the workspace.
+"""What the model found in images: a thin shelf over the store of runs, which outlives the server.
 
-A file holds a whole ``Prediction``, trace included, as plain arrays; nothing in it is executed.
+An image goes by its key here and by its name within its dataset in the store, so the page finds
+what ``comask prelabel`` has left there, and the other way round.
 """
 
-import json
-from dataclasses import fields
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
-import numpy as np
-
-from app.services.files import beside
 from app.services.recent import Recent
 from comask import __version__
-from comask.annotation.records import Category, Rle
+from comask.annotation.store import Store
+from comask.errors import ComaskError, StoreError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
     from comask.predict import Prediction
+    from comask.run import Run
 
-SCHEMA = 1
-
-_ARRAYS = ("boxes", "labels", "class_scores", "mask_ious", "scores")
+Place = Callable[[str], tuple[str, str]]
 
 
 class PredictionShelf:
     """Keep predictions under (checkpoint identity, image key)."""
 
-    def __init__(self, workspace: Path, in_memory: int) -> None:
-        self._folder = workspace / "predictions"
+    def __init__(
+        self, store: Store, place: Place, in_memory: int, settings: Mapping[str, Any]
+    ) -> None:
+        """Take a store and how the model runs.
+
+        Args:
+            store: Where everything is kept.
+            place: Tells the dataset of a key and the image's name within it.
+            in_memory: Predictions that are held ready.
+            settings: Those of the run, as ``comask.run.Run`` writes them.
+        """
+        self._store, self._place = store, place
+        self._settings = dict(settings)
         self._recent: Recent[tuple[str, str], Prediction] = Recent(in_memory)
 
     def has(self, identity: str, key: str) -> bool:
         """Say whether an image needs no run any more."""
-        return (identity, key) in self._recent or self._place(identity, key).is_file()
+        return bool(self.ready(identity, [key]))
 
-    def keys(self, identity: str) -> list[str]:
-        """List the images that a checkpoint was run over."""
-        folder = self._place(identity, "x").parent
-        if not folder.is_dir():
-            return []
-        return [place.stem for place in folder.glob("[!.]*.npz")]
+    def ready(self, identity: str, keys: Iterable[str]) -> frozenset[str]:
+        """Find those of many images that need no run any more."""
+        named: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for key in keys:
+            dataset, name = self._place(key)
+            named[dataset][name].append(key)  # a COCO file may name one file twice
+        found: set[str] = set()
+        for dataset, names in named.items():
+            run = self._find(identity, dataset)
+            if run is not None:
+                for name in self._store.names(run, among=list(names)):
+                    found.update(names[name])
+        return frozenset(found)
+
+    def names(self, identity: str, dataset: str) -> frozenset[str]:
+        """Name the images of a dataset that need no run any more."""
+        run = self._find(identity, dataset)
+        return frozenset() if run is None else self._store.names(run)
 
     def get(self, identity: str, key: str) -> "Prediction | None":
-        """Find a prediction; a damaged file is as good as none."""
+        """Find a prediction; a damaged one is as good as none."""
         known = self._recent.get((identity, key))
         if known is not None:
             return known
-        place = self._place(identity, key)
-        try:
-            prediction = read(place)
-        except FileNotFoundError:
+        dataset, name = self._place(key)
+        run = self._find(identity, dataset)
+        kept = None if run is None else self._store.payload(run, name)
+        if run is None or kept is None:
             return None
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-            place.unlink(missing_ok=True)
+        from comask.run import unpack
+
+        try:
+            prediction = unpack(kept)
+        except StoreError:
+            self._store.forget(run, [name])
             return None
         self._recent.put((identity, key), prediction)
         return prediction
 
-    def put(self, identity: str, key: str, prediction: "Prediction") -> None:
-        """Keep a prediction."""
-        place = self._place(identity, key)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        write(place, prediction)
+    def put(self, identity: str, key: str, prediction: "Prediction", stamp: str = "") -> None:
+        """Keep a prediction, and what its file was like."""
+        dataset, name = self._place(key)
+        self.run(identity, dataset).put(name, prediction, stamp)
         self._recent.put((identity, key), prediction)
+
+    def fail(self, identity: str, key: str, sentence: str, stamp: str = "") -> None:
+        """Keep why there is no prediction."""
+        dataset, name = self._place(key)
+        self.run(identity, dataset).fail(name, sentence, stamp)
+        self._recent.drop((identity, key))
+
+    def complaint(self, identity: str, key: str) -> str:
+        """Say why there is no prediction, if the model or the file failed."""
+        dataset, name = self._place(key)
+        run = self._find(identity, dataset)
+        outcome = None if run is None else self._store.outcome(run, name)
+        return "" if outcome is None else outcome.reason
 
     def remove(self, key: str) -> None:
         """Forget an image with all checkpoints."""
-        for place in self._folder.glob(f"*/{key}.npz"):
-            place.unlink(missing_ok=True)
-            self._recent.drop((place.parent.name.split("-")[0], key))
+        dataset, name = self._place(key)
+        for run in self._store.runs(dataset):
+            self._recent.drop((run.checkpoint, key))
+        self._store.forget_everywhere(dataset, name)
 
-    def _place(self, identity: str, key: str) -> Path:
-        # another version of the library may find something else in the same image
-        return self._folder / f"{identity}-{__version__}" / f"{key}.npz"
+    def run(self, identity: str, dataset: str) -> "Run":
+        """Open the run of a checkpoint over a dataset."""
+        from comask.run import Run  # brings torch
 
+        row = self._store.start_or_resume(dataset, identity, __version__, self._settings)
+        return Run(self._store, row)
 
-def write(place: Path, prediction: "Prediction") -> None:
-    """Write a prediction to a file, without loss."""
-    about = {
-        "schema": SCHEMA,
-        "size": prediction.size,
-        "masks": [mask.counts for mask in prediction.masks],
-        "categories": [[c.id, c.name, c.supercategory] for c in prediction.categories],
-    }
-    arrays: dict[str, Any] = {name: getattr(prediction, name) for name in _ARRAYS}
-    for field in fields(prediction.trace):
-        arrays[f"trace.{field.name}"] = getattr(prediction.trace, field.name)
-    arrays["about"] = np.frombuffer(json.dumps(about).encode(), np.uint8)
-    with beside(place) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
+    def _find(self, identity: str, dataset: str) -> int | None:
+        found = self._store.find(dataset, identity, __version__, self._settings)
+        return None if found is None else found.id
 
 
-def read(place: Path) -> "Prediction":
-    """Read what ``write`` wrote; raises ValueError or KeyError for anything else."""
-    from comask.predict import Prediction, PredictionTrace  # brings torch
-
-    with np.load(place, allow_pickle=False) as stored:
-        about = json.loads(stored["about"].tobytes())
-        if about["schema"] != SCHEMA:
-            raise ValueError(f"schema {about['schema']} is not {SCHEMA}")
-        size = int(about["size"][0]), int(about["size"][1])
-        trace = {f.name: stored[f"trace.{f.name}"] for f in fields(PredictionTrace)}
-        return Prediction(
-            size=size,
-            **{name: stored[name] for name in _ARRAYS},
-            masks=tuple(Rle(size, counts) for counts in about["masks"]),
-            categories=tuple(Category(*values) for values in about["categories"]),
-            trace=PredictionTrace(**trace),
-        )
+def failure_sentence(error: Exception) -> str:
+    """Say why an image has no result."""
+    if isinstance(error, ComaskError):
+        return str(error)
+    return f"The model failed on this image ({type(error).__name__}: {error})."[:300]

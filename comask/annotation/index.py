@@ -13,7 +13,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -226,6 +226,11 @@ class DatasetIndex:
             return range(len(self))
         query = f"SELECT row FROM images WHERE {' AND '.join(conditions)} ORDER BY row"
         return [row for (row,) in self._ask(query, values)]
+
+    def rows_named(self, names: Collection[str]) -> list[int]:
+        """List the rows of some file names, in the file's order."""
+        rows = self._ask("SELECT row, file_name FROM images ORDER BY row")
+        return [row for row, name in rows if name in names]
 
     def _contents(self, places: Sequence[tuple[int, int, int, int]]) -> list[bytes]:
         if not places or self.annotations_file is None:

@@ -173,9 +173,10 @@ class Store:
         self, dataset: str, checkpoint: str, version: str, settings: Mapping[str, Any]
     ) -> RunRow:
         """Find the one run of these four, or begin it."""
-        text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
-        about = {"dataset": dataset, "checkpoint": checkpoint, "version": version, "settings": text}
-        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        known = self.find(dataset, checkpoint, version, settings)
+        if known is not None:
+            return known
+        about, key = _about_run(dataset, checkpoint, version, settings)
 
         def begin(connection: sa.Connection) -> RunRow:
             found = connection.execute(sa.select(_RUNS).where(_RUNS.c.key == key)).first()
@@ -186,6 +187,14 @@ class Store:
             return _run_row(found)
 
         return self._write(begin)
+
+    def find(
+        self, dataset: str, checkpoint: str, version: str, settings: Mapping[str, Any]
+    ) -> RunRow | None:
+        """Find the one run of these four, if there is one."""
+        _, key = _about_run(dataset, checkpoint, version, settings)
+        rows = self._read(sa.select(_RUNS).where(_RUNS.c.key == key))
+        return _run_row(rows[0]) if rows else None
 
     def runs(self, dataset: str | None = None) -> tuple[RunRow, ...]:
         """List the runs, of one dataset or of all, the oldest first."""
@@ -206,11 +215,16 @@ class Store:
         rows = self._read(sa.select(*_LISTED).where(_is(_OUTCOMES, run, name)))
         return OutcomeRow(**dict(rows[0]._mapping)) if rows else None
 
-    def names(self, run: int, state: State = "done") -> frozenset[str]:
-        """Name the images that are done, or those that failed."""
+    def names(
+        self, run: int, state: State = "done", among: Sequence[str] | None = None
+    ) -> frozenset[str]:
+        """Name the images that are done, or those that failed: of all, or among some."""
         query = sa.select(_OUTCOMES.c.name)
         query = query.where(_OUTCOMES.c.run == run, _OUTCOMES.c.state == state)
-        return frozenset(row.name for row in self._read(query))
+        if among is None:
+            return frozenset(row.name for row in self._read(query))
+        parts = (query.where(_OUTCOMES.c.name.in_(some)) for some in _parts(among, _AT_ONCE))
+        return frozenset(row.name for part in parts for row in self._read(part))
 
     def put(self, run: int, outcome: OutcomeRow, payload: bytes = b"") -> None:
         """Keep what became of an image, in place of what was known; a claim on it ends."""
@@ -404,6 +418,15 @@ def _tame(engine: sa.Engine) -> None:
     def begin(connection: sa.Connection) -> None:
         writes = connection.get_execution_options().get("comask_writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _about_run(
+    dataset: str, checkpoint: str, version: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, str], str]:
+    """Write what makes a run the one it is, and the key that stands for all of it."""
+    text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+    about = {"dataset": dataset, "checkpoint": checkpoint, "version": version, "settings": text}
+    return about, hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
 def _is(table: sa.Table, run: int, name: str) -> sa.ColumnElement[bool]:

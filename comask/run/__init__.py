@@ -2,7 +2,7 @@
 
 from comask.run.files import Detector, Outcome, predict_files, to_annotations, to_results
 from comask.run.packing import pack, unpack
-from comask.run.stored import RUN_SCORE, Run, identify, run_settings
+from comask.run.stored import RUN_SCORE, Run, identify, run_settings, stamp
 
 __all__ = [
     "RUN_SCORE",
@@ -13,6 +13,7 @@ __all__ = [
     "pack",
     "predict_files",
     "run_settings",
+    "stamp",
     "to_annotations",
     "to_results",
     "unpack",

@@ -43,6 +43,17 @@ def identify(checkpoint: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
 
 
+def stamp(path: Path) -> str:
+    """Say what a file is like: size, time of its last change, content; "" for none."""
+    try:
+        status = path.stat()
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+    except OSError:
+        return ""
+    return f"{status.st_size}|{status.st_mtime_ns}|{digest}"
+
+
 class Run:
     """One run in a store; names of images are those that a COCO file has.
 
@@ -195,18 +206,18 @@ class Run:
     def _step(
         self, detector: Detector, name: str, path: Path, waiting: Future[LoadedImage]
     ) -> OutcomeRow:
-        stamp = _stamp(path)
+        seen = stamp(path)
         try:
             outcome = look(detector, name, waiting, candidates=True)
         except Exception as error:  # a fault of ours must not take the other images with it
             _LOG.exception("The model failed on image %s", name)
             kind = type(error).__name__
-            return self.fail(name, f"the model failed on {name} ({kind}: {error})"[:300], stamp)
+            return self.fail(name, f"the model failed on {name} ({kind}: {error})"[:300], seen)
         if outcome.prediction is None:
             # by its name: what a store says is the same on every machine
             sentence = outcome.failure.replace(images.printable(path), name)
-            return self.fail(name, sentence, stamp)
-        return self.put(name, outcome.prediction, stamp)
+            return self.fail(name, sentence, seen)
+        return self.put(name, outcome.prediction, seen)
 
 
 def _matched(
@@ -226,17 +237,6 @@ def _unpacked(name: str, kept: bytes) -> Prediction:
         raise StoreError(f"{name}: {error}") from error
 
 
-def _stamp(path: Path) -> str:
-    """Say what a file is like: size, time of its last change, content; "" for none."""
-    try:
-        status = path.stat()
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
-    except OSError:
-        return ""
-    return f"{status.st_size}|{status.st_mtime_ns}|{digest}"
-
-
 def _is_same(outcome: OutcomeRow, path: Path) -> bool:
     """Say whether a file is what it was; one that is gone is taken to be."""
     try:
@@ -246,4 +246,4 @@ def _is_same(outcome: OutcomeRow, path: Path) -> bool:
     size, changed, digest = (*outcome.stamp.split("|"), "", "", "")[:3]
     if not digest or (size, changed) == (str(status.st_size), str(status.st_mtime_ns)):
         return True
-    return size == str(status.st_size) and _stamp(path).endswith(f"|{digest}")
+    return size == str(status.st_size) and stamp(path).endswith(f"|{digest}")

@@ -28,7 +28,9 @@ def run(store: Store) -> int:
 
 
 def test_a_run_is_the_same_when_all_its_parts_are(store: Store) -> None:
+    assert store.find(*RUN) is None
     first = store.start_or_resume(*RUN)
+    assert store.find(*RUN) == first
     assert (first.dataset, first.checkpoint, first.version) == RUN[:3]
     assert first.settings == RUN[3]
     assert store.start_or_resume(*RUN) == first
@@ -55,6 +57,8 @@ def test_what_is_put_is_there_after_the_store_was_closed(tmp_path: Path) -> None
         assert (store.outcome(run, "a.png"), store.outcome(run, "b.png")) == (DONE, None)
         assert store.names(run) == {"a.png"}
         assert store.names(run, "failed") == {failed.name}
+        assert store.names(run, among=["b.png", failed.name, "a.png"]) == {"a.png"}
+        assert store.names(run, among=[]) == frozenset()
         assert store.payload(run, "a.png") == b"\0payload"
         assert store.payload(run, failed.name) is None
 

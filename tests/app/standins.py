@@ -30,7 +30,7 @@ class BlobDetector:
         self.gate = threading.Event()
         self.gate.set()
 
-    def predict(self, image: NDArray[np.uint8], /) -> Prediction:
+    def predict(self, image: NDArray[np.uint8], /, *, candidates: bool = False) -> Prediction:
         self.gate.wait(30)
         time.sleep(self.seconds)
         self.seen += 1

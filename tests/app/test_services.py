@@ -2,19 +2,25 @@ import dataclasses
 import json
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+import comask
+from app.services import Services
 from app.services.checkpoints import CheckpointFile
 from app.services.images import KEY_LENGTH, clean_name, encode_picture, encode_thumbnail, key_of
 from app.services.predictions import PredictionShelf
 from app.services.recent import Recent
 from app.services.runner import Runner, RunState
 from app.settings import Limits, Settings
+from comask.annotation.store import OutcomeRow, Store
 from comask.errors import CheckpointError, ConfigError, ImageError, InputError
+from comask.run import Run
 from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio, wait_for_run
 
 CHECKPOINT = CheckpointFile("c", Path("c.safetensors"), "bundled")
@@ -250,14 +256,23 @@ def test_another_content_is_another_checkpoint(tmp_path: Path) -> None:
 # -- predictions --------------------------------------------------------------------------------
 
 
+@contextmanager
+def shelf(folder: Path) -> Iterator[PredictionShelf]:
+    with Store.open(folder / "runs.sqlite") as store:
+        yield PredictionShelf(store, lambda key: ("uploads", key), 4, {"min_score": 0.05})
+
+
 @pytest.mark.parametrize("count", [0, 5])
 def test_predictions_are_kept_without_loss(tmp_path: Path, count: int) -> None:
     content = blobs(count=count)
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     prediction = BlobDetector().predict(np.asarray(pixels, np.uint8))
     assert (len(prediction) > 0) == (count > 0)
-    PredictionShelf(tmp_path, 4).put("c", "k", prediction)
-    found = PredictionShelf(tmp_path, 4).get("c", "k")
+    with shelf(tmp_path) as first:
+        first.put("c", "k", prediction)
+        assert first.get("c", "k") is prediction
+    with shelf(tmp_path) as again:
+        found = again.get("c", "k")
     assert found is not None
     for kept, given in ((found, prediction), (found.trace, prediction.trace)):
         for field in dataclasses.fields(kept):  # type: ignore[arg-type]
@@ -269,13 +284,80 @@ def test_predictions_are_kept_without_loss(tmp_path: Path, count: int) -> None:
 
 
 def test_a_damaged_result_is_as_good_as_none(tmp_path: Path) -> None:
-    shelf = PredictionShelf(tmp_path, 4)
-    shelf.put("c", "k", BlobDetector().predict(np.zeros((8, 9, 3), np.uint8)))
-    (place,) = tmp_path.rglob("*.npz")
-    place.write_bytes(place.read_bytes()[:50])
-    again = PredictionShelf(tmp_path, 4)
-    assert again.get("c", "k") is None
-    assert not again.has("c", "k")
+    with Store.open(tmp_path / "runs.sqlite") as store:
+        run = store.start_or_resume("uploads", "c", comask.__version__, {"min_score": 0.05})
+        store.put(run.id, OutcomeRow("k", "done"), b"damaged")
+    with shelf(tmp_path) as again:
+        assert again.has("c", "k")
+        assert again.get("c", "k") is None
+        assert not again.has("c", "k")
+
+
+def test_what_was_removed_is_forgotten_with_all_checkpoints(tmp_path: Path) -> None:
+    prediction = BlobDetector().predict(np.zeros((8, 9, 3), np.uint8))
+    with shelf(tmp_path) as kept:
+        for identity in ("a", "b"):
+            for key in ("k", "other"):
+                kept.put(identity, key, prediction)
+        kept.remove("k")
+        assert [kept.get(identity, "k") for identity in ("a", "b")] == [None, None]
+        assert kept.ready("a", ["k", "other", "unknown"]) == {"other"}
+        assert kept.names("b", "uploads") == {"other"}
+        assert kept.ready("c", ["other"]) == kept.names("c", "uploads") == frozenset()
+
+
+def test_failures_outlive_the_server(tmp_path: Path) -> None:
+    services = studio(tmp_path, samples=0)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    bad = services.images.add(encode(np.full((9, 9, 3), 13, np.uint8)), "bad.png").image
+    good = services.images.add(blobs(seed=1), "good.png").image
+    wait_for_run(services, services.start_run("tab", file, (bad, good)))
+    again = studio(tmp_path, samples=0)
+    sentence = "The model failed on this image (RuntimeError: out of memory)."
+    assert again.complaint(file, bad.key) == sentence == services.complaint(file, bad.key)
+    assert again.complaint(file, good.key) == ""
+    assert again.ready(file, (bad, good)) == {good.key}
+
+
+def test_the_page_finds_what_the_command_left(tmp_path: Path) -> None:
+    """One store, one dataset, one checkpoint: neither runs over what the other has done."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for seed in range(3):
+        (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
+    detector = BlobDetector()
+    services = studio(tmp_path, detector, samples=0)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    dataset = _opened(services, pictures)
+    index = services.datasets.get(dataset)
+    assert index is not None
+    run = Run.open(
+        services.store,
+        dataset=index.fingerprint,
+        checkpoint=services.checkpoints.identity(file),
+    )
+    files = [(pictures / f"{seed}.png", f"{seed}.png") for seed in range(3)]
+    assert len(list(run.work(BlobDetector(), files[:2]))) == 2
+    assert services.rows_done(file, dataset) == {0, 1}
+    images = tuple(services.images.find(f"d{dataset}-{row}") for row in range(3))
+    wait_for_run(services, services.start_run("tab", file, images))  # type: ignore[arg-type]
+    assert detector.seen == 1
+    assert services.prediction(file, f"d{dataset}-0") is not None
+    other = BlobDetector()
+    assert len(list(run.work(other, files))) == 3
+    assert other.seen == 0
+
+
+def _opened(services: Services, folder: Path) -> str:
+    state = services.datasets.open(folder)
+    until = time.monotonic() + 20
+    while state.state == "indexing" and time.monotonic() < until:
+        time.sleep(0.01)
+        state = services.datasets.state(state.id) or state
+    assert state.state == "ready", state.sentence
+    return state.id
 
 
 # -- runs ---------------------------------------------------------------------------------------
