@@ -40,7 +40,7 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
         content["note"] = complaint
     elif file is None:
         content["note"] = none_yet(services)
-    elif prediction is None and (sentence := services.runner.complaint(file, image.key)):
+    elif prediction is None and (sentence := services.complaint(file, image.key)):
         content["note"] = sentence
     elif prediction is None:
         content["pending"] = {"text": WAITING, "url": document_url(image.key, file, wait=True)}

@@ -53,6 +53,28 @@ def every(
     return _exported(done, min_score, "instances.json")
 
 
+def whole(
+    services: Services, file: CheckpointFile, dataset: str, min_score: float
+) -> Exported | None:
+    """Export a dataset as ``comask prelabel`` does, to the last byte; None for an unknown one.
+
+    Images that failed are left out; raises InputError while some were not seen by the model.
+    """
+    found = services.datasets.get(dataset)
+    if found is None:
+        return None
+    records = found.images(range(len(found)))
+    missing = frozenset(found.missing)
+    run = services.run(file, found)
+    there = [record.file_name for row, record in enumerate(records) if row not in missing]
+    if waiting := run.pending(there):
+        raise InputError(
+            f"{len(waiting)} of {len(there)} images have no result yet; run the model over them "
+            f"and download again."
+        )
+    return _checked(run.export(records, min_score), "instances.json")
+
+
 def to_dataset(
     found: "Sequence[tuple[StoredImage, Prediction]]", min_score: float, first: int = 1
 ) -> Dataset:
@@ -81,7 +103,10 @@ def _exported(
     file_name: str,
     first: int = 1,
 ) -> Exported:
-    dataset = to_dataset(found, min_score, first)
+    return _checked(to_dataset(found, min_score, first), file_name)
+
+
+def _checked(dataset: Dataset, file_name: str) -> Exported:
     content = coco.dump(dataset)
     if coco.parse(content, file_name) != dataset:
         raise AssertionError("an export does not read back as what was meant")

@@ -80,7 +80,7 @@ def _state(
     if found.is_missing(row):
         return "missing", "There is no such file."
     if file is not None and (
-        sentence := services.runner.complaint(file, services.datasets.key(dataset, row))
+        sentence := services.complaint(file, services.datasets.key(dataset, row))
     ):
         return "failed", sentence
     return "waiting", ""

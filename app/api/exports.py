@@ -22,11 +22,14 @@ def router(services: Services) -> APIRouter:
     def every(
         request: Request,
         source: str | None = None,
+        dataset: str | None = None,
         min_score: str | None = None,
         checkpoint: str | None = None,
     ) -> Response:
         score = read_number(min_score, "min_score", 0, 1, services.settings.min_score)
         file = _chosen(services, checkpoint)
+        if dataset is not None:
+            return _whole(request, file, dataset, score)
         if source not in (None, "samples", "uploads"):
             refuse(422, "source must be samples or uploads.")
         images = [
@@ -40,6 +43,15 @@ def router(services: Services) -> APIRouter:
         except InputError as error:
             refuse(409, str(error))
 
+    def _whole(request: Request, file: CheckpointFile, dataset: str, score: float) -> Response:
+        try:
+            exported = export.whole(services, file, dataset, score)
+        except InputError as error:
+            refuse(409, str(error))
+        if exported is None:
+            refuse(404, "There is no such dataset; open it first.")
+        return _download(request, exported)
+
     @routes.get("/{key}.json")
     async def one(
         request: Request, key: str, min_score: str | None = None, checkpoint: str | None = None
@@ -50,7 +62,7 @@ def router(services: Services) -> APIRouter:
         await wait_for_model(services, file, image, PATIENCE)
         exported = await run_in_threadpool(export.one, services, file, image, score)
         if exported is None:
-            refuse(409, services.runner.complaint(file, key) or NOT_YET)
+            refuse(409, services.complaint(file, key) or NOT_YET)
         return _download(request, exported)
 
     return routes

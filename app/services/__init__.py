@@ -10,6 +10,7 @@ from app.services.checkpoints import CheckpointFile, CheckpointShelf, Detector, 
 from app.services.datasets import DatasetShelf
 from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
+from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.runner import Runner, RunState
 from app.settings import Settings
@@ -17,7 +18,9 @@ from comask.annotation.store import Store
 from comask.errors import CheckpointError, ComaskError, ImageError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.annotation.index import DatasetIndex
     from comask.predict import Prediction
+    from comask.run import Run
 
 __all__ = ["CheckpointFile", "RunState", "Services", "StoredImage"]
 
@@ -51,6 +54,7 @@ class Services:
             settings.limits.predictions,
             {"min_score": settings.min_score},
         )
+        self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.runner = Runner(self._predict)
 
     def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
@@ -70,9 +74,15 @@ class Services:
         return frozenset(found.rows_named(names)) if names else frozenset()
 
     def complaint(self, file: CheckpointFile, key: str) -> str:
-        """Say why an image has no result with a checkpoint, now or in an earlier run."""
+        """Say why an image has no result with a checkpoint, by this run or an earlier one."""
+        if self.runner.awaits(file, key):
+            return ""
         now = self.runner.complaint(file, key)
         return now or self.predictions.complaint(self.checkpoints.identity(file), key)
+
+    def run(self, file: CheckpointFile, found: "DatasetIndex") -> "Run":
+        """Open what is kept of a checkpoint over a dataset."""
+        return self.predictions.run(self.checkpoints.identity(file), found.fingerprint)
 
     def device(self, file: CheckpointFile) -> str | None:
         """Say where a checkpoint's model runs, once it is open."""

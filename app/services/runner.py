@@ -123,6 +123,12 @@ class Runner:
                     return (*found, run.state.sentence)[0]
         return ""
 
+    def awaits(self, checkpoint: CheckpointFile, key: str) -> bool:
+        """Say whether a run is still to come to an image."""
+        with self._changed:
+            runs = [run for run in self._runs.values() if run.checkpoint == checkpoint]
+            return any(key in run.pending for run in runs)
+
     def prefer(self, run_id: str | None, key: str) -> None:
         """Put an image of a run before all others."""
         with self._changed:

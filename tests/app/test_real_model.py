@@ -19,7 +19,7 @@ from comask.checkpoint.native import CheckpointInfo
 from comask.cli import main as comask
 from comask.config import DetectionConfig, PreprocessingConfig
 from comask.predict import Predictor
-from tests.app.standins import blobs
+from tests.app.standins import blobs, wait_for_run
 from tests.models import small_config, small_model
 
 SCORES = ("score", "class_score", "mask_iou")
@@ -66,6 +66,44 @@ def test_a_download_equals_what_the_command_line_writes(
         # the last bit of a float hangs on how many instances the mask head sees at once
         one |= {name: pytest.approx(one[name], abs=1e-6) for name in SCORES}
     assert downloaded == written
+
+
+def test_a_dataset_s_download_is_the_command_s_file_byte_for_byte(
+    services: Services, client: TestClient, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    names = ("b.png", "a.png", "bad.png", "none.png")
+    for seed, name in enumerate(names[:2]):
+        (folder / name).write_bytes(blobs(seed=seed))
+    (folder / "bad.png").write_bytes(b"no picture")
+    listed = [
+        {"id": 90 - row, "file_name": name, "width": 80, "height": 60, "license": 2}
+        for row, name in enumerate(names)
+    ]
+    truth = folder / "truth.json"
+    truth.write_text(json.dumps({"images": listed, "categories": [], "annotations": []}))
+    file = services.checkpoints.find(None)
+    assert file is not None
+    state = services.datasets.open(folder, truth)
+    found = services.datasets.get(state.id)
+    while found is None:
+        found = services.datasets.get(state.id)
+    address = f"/api/exports/all.json?dataset={state.id}&min_score=0.3"
+    waiting = client.get(address)
+    assert waiting.status_code == 409
+    assert "3 of 3 images have no result yet" in waiting.text
+    keys = [services.datasets.key(state.id, row) for row in range(3)]
+    wait_for_run(services, services.runner.start("test", file, keys))
+    downloaded = client.get(address)
+    words = ["prelabel", "--annotations", str(truth), "--images", str(folder), "--device", "cpu"]
+    words += ["--checkpoint", str(file.path), "--min-score", "0.3"]
+    assert comask([*words, "--output", str(tmp_path / "out.json")]) == 1
+    assert downloaded.content == (tmp_path / "out.json").read_bytes()
+    content = downloaded.json()
+    assert [image["id"] for image in content["images"]] == [90, 89]
+    assert len(content["annotations"]) > 0
+    assert client.get("/api/exports/all.json?dataset=0123456789ab").status_code == 404
 
 
 def test_a_checkpoint_of_high_standards_is_run_lower(services: Services, tmp_path: Path) -> None:
