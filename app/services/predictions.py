@@ -52,7 +52,7 @@ class PredictionShelf:
             named[dataset][name].append(key)  # a COCO file may name one file twice
         found: set[str] = set()
         for dataset, names in named.items():
-            run = self._find(identity, dataset)
+            run = self.find_run(identity, dataset)
             if run is not None:
                 for name in self._store.names(run, among=list(names)):
                     found.update(names[name])
@@ -60,7 +60,7 @@ class PredictionShelf:
 
     def names(self, identity: str, dataset: str) -> frozenset[str]:
         """Name the images of a dataset that need no run any more."""
-        run = self._find(identity, dataset)
+        run = self.find_run(identity, dataset)
         return frozenset() if run is None else self._store.names(run)
 
     def get(self, identity: str, key: str) -> "Prediction | None":
@@ -69,7 +69,7 @@ class PredictionShelf:
         if known is not None:
             return known
         dataset, name = self._place(key)
-        run = self._find(identity, dataset)
+        run = self.find_run(identity, dataset)
         kept = None if run is None else self._store.payload(run, name)
         if run is None or kept is None:
             return None
@@ -98,7 +98,7 @@ class PredictionShelf:
     def complaint(self, identity: str, key: str) -> str:
         """Say why there is no prediction, if the model or the file failed."""
         dataset, name = self._place(key)
-        run = self._find(identity, dataset)
+        run = self.find_run(identity, dataset)
         outcome = None if run is None else self._store.outcome(run, name)
         return "" if outcome is None else outcome.reason
 
@@ -116,7 +116,8 @@ class PredictionShelf:
         row = self._store.start_or_resume(dataset, identity, __version__, self._settings)
         return Run(self._store, row)
 
-    def _find(self, identity: str, dataset: str) -> int | None:
+    def find_run(self, identity: str, dataset: str) -> int | None:
+        """Find the run of a checkpoint over a dataset, if it was ever begun."""
         found = self._store.find(dataset, identity, __version__, self._settings)
         return None if found is None else found.id
 

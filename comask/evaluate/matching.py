@@ -38,7 +38,8 @@ Flags = NDArray[np.bool_]
 
 FLOOR = 0.1  # overlaps below are not kept; also the lower bar of the error kinds
 UNKNOWN = -1  # the category of what the truth has no category for
-_MAGIC = b"CoMaskP2"
+FORMAT = 2  # of packed pairs
+_MAGIC = b"CoMaskP%d" % FORMAT
 _NEARLY_ONE = 1 - 1e-10  # pycocotools' own answer to rounding at an IoU of 1
 
 
@@ -270,6 +271,30 @@ def join(pairs: Sequence[Pairs], image_ids: Sequence[int] | None = None) -> Pair
         found_starts=found,
         truth_starts=true,
     )
+
+
+def overlap(pairs: PairSet, kind: Kind, found: int, truth: int) -> float:
+    """Look up the IoU of an instance and an object; 0 below FLOOR, or where one is nobody (-1)."""
+    if found < 0 or truth < 0:
+        return 0.0
+    start, end = np.searchsorted(pairs.rows, [found, found + 1]).tolist()
+    here = pairs.overlaps(kind)[start:end][pairs.columns[start:end] == truth]
+    return float(here.max(initial=0.0))
+
+
+def cut(pairs: PairSet, image: int) -> Pairs:
+    """Take one image out of many again."""
+    found = slice(*pairs.found_starts[image : image + 2].tolist())
+    true = slice(*pairs.truth_starts[image : image + 2].tolist())
+    many = slice(*np.searchsorted(pairs.rows, [found.start, found.stop]).tolist())
+    places = [found] * 5 + [true] * 4 + [many] * 4
+    columns = {
+        field.name: getattr(pairs, field.name)[place]
+        for field, place in zip(fields(Pairs), places, strict=True)
+    }
+    columns["rows"] = columns["rows"] - np.int32(found.start)
+    columns["columns"] = columns["columns"] - np.int32(true.start)
+    return Pairs(**columns)
 
 
 def match(

@@ -3,7 +3,6 @@
 How single images are run over, and what becomes of bad ones, is ``comask.run``'s affair.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
 from comask.checkpoint.native import CheckpointInfo
 from comask.errors import ImageError, InputError
 from comask.evaluate import coco_ap
+from comask.evaluate.categories import match_categories
 from comask.evaluate.coco_ap import COCO_LIMITS, Kind, Verdict
 from comask.model.comask import CoMask
 from comask.predict import Predictor
@@ -114,27 +114,3 @@ def evaluate_model(
     predictor = Predictor(model, info, device=device)
     verdicts = judge_checkpoint(predictor, annotations, folder, progress=progress)
     return {kind: dict(verdict.numbers) for kind, verdict in verdicts.items()}
-
-
-def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict[int, int]:
-    """Find the truth's id for each of a checkpoint's: {own id: truth id}, by name.
-
-    What the truth does not know is left out, as COCO does; that nothing is known is refused.
-    """
-    ids = {_plain(category.name): category.id for category in reversed(truth)}
-    found = {c.id: ids[_plain(c.name)] for c in own if _plain(c.name) in ids}
-    if not found:
-        raise InputError(
-            f"the checkpoint finds {_some(own)}, and the annotation file knows {_some(truth)}"
-        )
-    return found
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").casefold().strip()
-
-
-def _some(categories: Sequence[Category]) -> str:
-    counted = Counter(category.name for category in categories)
-    names = ", ".join(list(counted)[:3])
-    return f"{names} and {len(counted) - 3} more" if len(counted) > 3 else names or "no category"
