@@ -1,41 +1,102 @@
 """A quick look at an annotation: all but its mask, which is drawn when somebody asks for it."""
 
-from comask.annotation.fields import MAX_ID, Fields, is_number, shown
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from comask.annotation.fields import MAX_ID, MAX_NUMBER, Fields, shown
 from comask.errors import AnnotationError
 
+_INT, _NUMBERS = {int}, {int, float}
+_SCORES = frozenset({"score", "class_score", "mask_iou"})
 
-def is_plain(value: object) -> bool:
-    """Tell quickly that nothing is odd about an annotation: nearly all are like this."""
-    if type(value) is not dict:
-        return False
-    number, image, category = value.get("id"), value.get("image_id"), value.get("category_id")
-    area, box = value.get("area"), value.get("bbox")
-    return (
-        type(number) is int
-        and type(image) is int
-        and type(category) is int
-        and min(number, image, category) >= 0
-        and max(number, image, category) <= MAX_ID
-        and is_number(area)
-        and area >= 0  # type: ignore[operator]
-        and type(box) is list
-        and len(box) == 4
-        and all(map(is_number, box))
-        and min(box[2], box[3]) >= 0
-        and value.get("iscrowd") in (0, 1)
-        and type(value.get("iscrowd")) is int
-        and "score" not in value
-        and "class_score" not in value
-        and "mask_iou" not in value
-        and _is_segmentation(value.get("segmentation"))
+
+@dataclass(frozen=True)
+class Columns:
+    """Annotations as lists of numbers; an area is nan where the file does not say it."""
+
+    ids: Sequence[int]
+    images: Sequence[int]
+    categories: Sequence[int]
+    areas: Sequence[float]
+    crowds: Sequence[int]
+
+
+def columns(values: Sequence[Any]) -> Columns | None:
+    """Take the numbers out of annotations; None where one of them may be odd.
+
+    Nearly all files are plain throughout, so that many are looked at together.
+    """
+    if not values:
+        return Columns([], [], [], [], [])
+    try:
+        found = Columns(
+            [value["id"] for value in values],
+            [value["image_id"] for value in values],
+            [value["category_id"] for value in values],
+            [value["area"] for value in values],
+            [value["iscrowd"] for value in values],
+        )
+        boxes = [value["bbox"] for value in values]
+        segmentations = [value["segmentation"] for value in values]
+    except (KeyError, TypeError, IndexError):
+        return None
+    plain = (
+        all(_SCORES.isdisjoint(value) for value in values)
+        and all(map(_are_ids, (found.ids, found.images, found.categories)))
+        and _are_sizes(found.areas)
+        and set(map(type, found.crowds)) <= _INT
+        and set(found.crowds) <= {0, 1}
+        and _are_boxes(boxes)
+        and all(map(_is_segmentation, segmentations))
     )
+    return found if plain else None
+
+
+def column(value: dict[str, Any]) -> Columns:
+    """Take the numbers out of one annotation that ``refuse_odd`` let pass."""
+    area = value.get("area")
+    return Columns(
+        [value["id"]],
+        [value["image_id"]],
+        [value["category_id"]],
+        [float("nan") if area is None else area],
+        [value.get("iscrowd") or 0],
+    )
+
+
+def _are_ids(numbers: Sequence[Any]) -> bool:
+    return set(map(type, numbers)) <= _INT and min(numbers) >= 0 and max(numbers) <= MAX_ID
+
+
+def _are_sizes(numbers: Sequence[Any]) -> bool:
+    """Tell whether all are numbers from 0 on; nan, which fails every comparison, is none."""
+    if not set(map(type, numbers)) <= _NUMBERS:
+        return False
+    found = np.array(numbers, np.float64)
+    return bool(((found >= 0) & (found <= MAX_NUMBER)).all())
+
+
+def _are_boxes(boxes: Sequence[Any]) -> bool:
+    if set(map(type, boxes)) != {list} or set(map(len, boxes)) != {4}:
+        return False
+    numbers = list(chain.from_iterable(boxes))
+    if not set(map(type, numbers)) <= _NUMBERS:
+        return False
+    found = np.array(numbers, np.float64).reshape(-1, 4)
+    inside = (found >= -MAX_NUMBER) & (found <= MAX_NUMBER)
+    return bool(inside.all() and (found[:, 2:] >= 0).all())
 
 
 def _is_segmentation(value: object) -> bool:
     if type(value) is list:
-        return bool(value) and all(
-            type(p) is list and len(p) >= 6 and not len(p) % 2 for p in value
-        )
+        for part in value:
+            if type(part) is not list or len(part) < 6 or len(part) % 2:
+                return False
+        return bool(value)
     return type(value) is dict and type(value.get("counts")) in (str, list) and "size" in value
 
 

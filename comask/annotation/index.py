@@ -77,7 +77,7 @@ class DatasetIndex:
             "SELECT id, name, supercategory, extra, truth FROM categories ORDER BY row"
         )
         self.categories = tuple(Category(*row[:3], extra=json.loads(row[3])) for row in rows)
-        self.truth_counts: dict[int, int] = {row[0]: row[4] for row in rows}
+        self.truth_counts: dict[int, int] = {row[0]: row[4] for row in rows}  # crowds apart
         self._known = set(self.truth_counts)
         self._late: dict[tuple[str, int], Fault] = {}  # what is found when masks are read
         self._missing = self._find_missing()
@@ -170,7 +170,7 @@ class DatasetIndex:
         return tuple(found[row] for row in rows)
 
     def truth_counts_of(self, rows: Sequence[int]) -> dict[int, int]:
-        """Count what is drawn on some images: row -> annotations."""
+        """Count what is drawn on some images: row -> objects, crowds apart."""
         counts: dict[int, int] = {}
         for some in _thousands(rows):
             marks = ",".join("?" * len(some))

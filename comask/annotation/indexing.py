@@ -10,7 +10,7 @@ import os
 import sqlite3
 import uuid
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from comask.annotation import coco, glance, names, stream
 from comask.annotation.fields import MAX_ID
+from comask.annotation.glance import Columns
 from comask.annotation.records import Category, ImageRecord
 from comask.annotation.stream import Records
 from comask.errors import AnnotationError, InputError
@@ -226,15 +227,19 @@ class _Maker:
                 self._fault("categories", place, value, str(error))
 
     def _take_annotations(self, batch: Records) -> None:
+        found = glance.columns(batch.values)
+        if found is not None:
+            last = batch.first + len(batch.values)
+            self._drawn.add(found, range(batch.first, last), batch.offsets, batch.lengths)
+            return
         places = zip(batch.values, batch.offsets, batch.lengths, strict=True)
         for place, (value, offset, length) in enumerate(places, batch.first):
-            if not glance.is_plain(value):
-                try:
-                    glance.refuse_odd(value)
-                except AnnotationError as error:
-                    self._fault("annotations", place, value, str(error))
-                    continue
-            self._drawn.add(value, place, offset, length)
+            try:
+                glance.refuse_odd(value)
+            except AnnotationError as error:
+                self._fault("annotations", place, value, str(error))
+            else:
+                self._drawn.add(glance.column(value), [place], [offset], [length])
 
     def _place_annotations(self, annotations: Path) -> int:
         """Sort annotations by their images, leave out those without one, and store them."""
@@ -252,7 +257,8 @@ class _Maker:
                 zip(*columns, strict=True),
             )
         self._base.executescript(_INDICES)
-        self._count(rows[kept], drawn["category"][kept])
+        objects = kept[drawn["crowd"][kept] == 0]
+        self._count(rows[objects], drawn["category"][objects])
         return int(kept.size)
 
     def _rows_of(self, drawn: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
@@ -340,18 +346,15 @@ class _Drawn:
         }
         self._area, self._crowd = array("d"), array("b")
 
-    def add(self, value: dict[str, Any], place: int, offset: int, length: int) -> None:
-        """Take in an annotation that was looked at."""
-        columns = self._whole
-        columns["id"].append(value["id"])
-        columns["image"].append(value["image_id"])
-        columns["category"].append(value["category_id"])
-        columns["place"].append(place)
-        columns["offset"].append(offset)
-        columns["length"].append(length)
-        area = value.get("area")
-        self._area.append(float("nan") if area is None else area)
-        self._crowd.append(value.get("iscrowd") or 0)
+    def add(
+        self, found: Columns, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
+    ) -> None:
+        """Take in annotations that were looked at."""
+        whole = (found.ids, found.images, found.categories, places, offsets, lengths)
+        for column, numbers in zip(self._whole.values(), whole, strict=True):
+            column.extend(numbers)
+        self._area.extend(found.areas)
+        self._crowd.extend(found.crowds)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Give the columns."""

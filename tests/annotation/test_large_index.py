@@ -1,0 +1,44 @@
+"""A large COCO file opens in bounded memory; its size is a fifth of the benchmark's."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "datasets.py"
+IMAGES, EACH = 20_000, 8
+
+
+def measure(part: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, str(BENCHMARK), "--part", part, "--folder", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def load_benchmark() -> Any:
+    spec = importlib.util.spec_from_file_location("datasets_benchmark", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_a_large_file_opens_in_less_time_and_memory_than_json_takes(tmp_path: Path) -> None:
+    load_benchmark().generate(tmp_path, IMAGES, EACH)
+    plain = measure("json.load", tmp_path)
+    made = measure("make the index", tmp_path)
+    again = measure("open it again", tmp_path)
+    asked = measure("the grid", tmp_path)
+    assert made["annotations"] == again["annotations"] == IMAGES * EACH
+    assert made["processor seconds"] < 2 * plain["processor seconds"]
+    assert made["peak MB"] < 0.5 * plain["peak MB"]
+    assert again["processor seconds"] < 1 + 0.2 * made["processor seconds"]
+    assert again["peak MB"] < 150
+    assert max(value for name, value in asked.items() if name.endswith(" ms")) < 2_000
