@@ -1,24 +1,56 @@
 """The store of runs: what is put is there, once, for every thread and process."""
 
 import sqlite3
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from comask.annotation import claims
 from comask.annotation.store import OutcomeRow, Store
 from comask.errors import InputError, StoreError
+from tests.annotation import postgresql
 
 RUN = ("dataset", "checkpoint", "1.0", {"min_score": 0.05})
 DONE = OutcomeRow("a.png", "done", "", 40, 30, 2, "stamp")
 
 
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    programs = postgresql.find()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
+    with tempfile.TemporaryDirectory() as folder, postgresql.served(programs, Path(folder)) as url:
+        yield url
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store.open(tmp_path / "store.sqlite") as opened:
+def database(server: str) -> str:
+    """Make an empty database and give its URL."""
+    name = f"t{uuid.uuid4().hex}"
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    return server.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name a store that is not there yet, in each of the databases."""
+    if request.param == "sqlite":
+        return str(tmp_path / "store.sqlite")
+    return str(request.getfixturevalue("database"))
+
+
+@pytest.fixture
+def store(place: str) -> Iterator[Store]:
+    with Store.open(place) as opened:
         yield opened
 
 
@@ -45,13 +77,13 @@ def test_a_run_is_the_same_when_all_its_parts_are(store: Store) -> None:
     assert len(store.runs()) == 5
 
 
-def test_what_is_put_is_there_after_the_store_was_closed(tmp_path: Path) -> None:
+def test_what_is_put_is_there_after_the_store_was_closed(place: str) -> None:
     failed = OutcomeRow("häß 雪 #%.png", "failed", "it is text")
-    with Store.open(tmp_path / "s") as store:
+    with Store.open(place) as store:
         run = store.start_or_resume(*RUN).id
         store.put(run, DONE, b"\0payload")
         store.put(run, failed)
-    with Store.open(tmp_path / "s") as store:
+    with Store.open(place) as store:
         assert store.start_or_resume(*RUN).id == run
         assert store.outcomes(run) == {one.name: one for one in (DONE, failed)}
         assert (store.outcome(run, "a.png"), store.outcome(run, "b.png")) == (DONE, None)
@@ -186,11 +218,11 @@ def test_threads_share_images_without_doubles(store: Store, run: int) -> None:
 # -- opening ------------------------------------------------------------------------------------
 
 
-def test_threads_that_open_one_new_store_find_one_run(tmp_path: Path) -> None:
+def test_threads_that_open_one_new_store_find_one_run(place: str) -> None:
     found: list[int] = []
 
     def work() -> None:
-        with Store.open(tmp_path / "s") as store:
+        with Store.open(place) as store:
             found.append(store.start_or_resume(*RUN).id)
 
     threads = [threading.Thread(target=work) for _ in range(6)]
@@ -198,7 +230,8 @@ def test_threads_that_open_one_new_store_find_one_run(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [1] * 6
+    assert len(found) == 6
+    assert len(set(found)) == 1
 
 
 def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
@@ -247,12 +280,20 @@ def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
         Store.open(tmp_path / "s")
 
 
-def test_a_store_that_went_away_is_one_sentence(store: Store, run: int, tmp_path: Path) -> None:
-    store.close()
-    with sqlite3.connect(tmp_path / "store.sqlite") as base:
-        base.execute("DROP TABLE comask_outcomes")
-    base.close()
-    with pytest.raises(StoreError, match=r"store\.sqlite can't be written to: no such table"):
-        store.put(run, DONE)
-    with pytest.raises(StoreError, match="can't be read: no such table"):
-        store.outcomes(run)
+def test_a_store_that_went_away_is_one_sentence(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store.sqlite") as store:
+        run = store.start_or_resume(*RUN).id
+        with sqlite3.connect(tmp_path / "store.sqlite") as base:
+            base.execute("DROP TABLE comask_outcomes")
+        base.close()
+        with pytest.raises(StoreError, match=r"store\.sqlite can't be written to: no such table"):
+            store.put(run, DONE)
+        with pytest.raises(StoreError, match="can't be read: no such table"):
+            store.outcomes(run)
+
+
+def test_a_server_that_is_not_there_is_one_sentence() -> None:
+    with pytest.raises(StoreError, match=r"^postgresql://me:\*\*\*@.* can't be opened") as refusal:
+        Store.open("postgresql://me:secret@/none?host=/nowhere")
+    assert "\n" not in str(refusal.value)
+    assert "secret" not in str(refusal.value)
