@@ -11,7 +11,6 @@ from app.services.datasets import DatasetShelf
 from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
 from app.services.pairs import PairShelf
-from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.runner import Runner, RunState
 from app.settings import Settings
@@ -55,7 +54,6 @@ class Services:
             settings.limits.predictions,
             {"min_score": settings.min_score},
         )
-        self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.runner = Runner(self._predict)
 
