@@ -7,7 +7,10 @@ from app.actions.checkpoints import none_yet
 from app.canvas import payload
 from app.services import CheckpointFile, Services, StoredImage
 from comask.annotation.records import Dataset, Size
-from comask.errors import ComaskError, ImageError
+from comask.errors import ComaskError, ImageError, InputError
+from comask.evaluate import matching
+from comask.evaluate.categories import match_categories
+from comask.evaluate.matching import PredictionLike
 
 WAITING = "Looking for instances"
 
@@ -32,10 +35,10 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
             prediction=prediction,
             truth=None if truth is None else truth.annotations,
             truth_categories=() if truth is None else truth.categories,
+            compared=None if truth is None or prediction is None else _compared(truth, prediction),
         )
     }
-    # the model may find an object without a single pixel; COCO files leave those out as well
-    content["instances"] = [one for one in content["instances"] if one["area"] > 0]
+    _leave_out_hollow(content)
     if complaint:
         content["note"] = complaint
     elif file is None:
@@ -45,6 +48,34 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     elif prediction is None:
         content["pending"] = {"text": WAITING, "url": document_url(image.key, file, wait=True)}
     return content
+
+
+def _compared(truth: Dataset, prediction: PredictionLike) -> payload.Compared | None:
+    """Find what could be matched, so that the browser matches without asking; None is nothing."""
+    try:
+        ids = match_categories(prediction.categories, truth.categories)
+    except InputError:  # the checkpoint finds other things than people drew
+        return None
+    found = matching.pair_prediction(truth.annotations, prediction, ids)
+    columns = (found.rows, found.columns, found.mask_iou, found.box_iou)
+    return payload.Compared(list(zip(*(one.tolist() for one in columns), strict=True)))
+
+
+def _leave_out_hollow(content: dict[str, Any]) -> None:
+    """Leave out objects without a single pixel, which the model may find; COCO files do so too."""
+    places: dict[str, dict[int, int]] = {}  # layer -> place among all -> place among those kept
+    for layer in ("prediction", "truth"):
+        known = [one for one in content["instances"] if one["layer"] == layer]
+        kept = [place for place, one in enumerate(known) if one["area"] > 0]
+        places[layer] = {place: at for at, place in enumerate(kept)}
+    content["instances"] = [one for one in content["instances"] if one["area"] > 0]
+    if "pairs" in content:
+        found, drawn = places["prediction"], places["truth"]
+        content["pairs"] = [
+            (found[row], drawn[column], *overlaps)
+            for row, column, *overlaps in content["pairs"]
+            if row in found and column in drawn
+        ]
 
 
 def _seen(services: Services, image: StoredImage) -> tuple[Dataset | None, Size, str]:

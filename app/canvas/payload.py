@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from comask.annotation import rle
 from comask.annotation.records import Annotation, Category, Rle
 from comask.errors import InputError
+from comask.evaluate.categories import plain
 
 SCHEMA = 1
 LONGEST_KEY = 512  # characters
@@ -244,9 +245,9 @@ def document(
         made["pairs"] = [*compared.pairs]
         if compared.limit is not None:
             made["limit"] = compared.limit
-        drawn = {category.name for category in truth_categories}
+        drawn = {plain(category.name) for category in truth_categories}
         for category in categories:
-            if category["name"] not in drawn:
+            if plain(category["name"]) not in drawn:
                 category["truth"] = False
     return made
 
@@ -339,18 +340,18 @@ def _merge(
 ) -> tuple[list[DocumentCategory], dict[int, int]]:
     """Bring two sets of classes together; also says which id each class of the truth now has."""
     names = {category.id: category.name for category in predicted}
-    known = {category.name: category.id for category in predicted}
+    known = {plain(category.name): category.id for category in predicted}
     free = 1 + max([*names, *(category.id for category in drawn)], default=0)
     ids: dict[int, int] = {}
     for category in drawn:
-        own = known.get(category.name)
+        own = known.get(plain(category.name))
         if own is None and category.id not in names:
             own = category.id
         elif own is None:
             own, free = free, free + 1
         ids[category.id] = own
         names[own] = category.name
-        known.setdefault(category.name, own)
+        known.setdefault(plain(category.name), own)
     return [{"id": key, "name": name} for key, name in names.items()], ids
 
 

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple, TypedDict
 
 import gradio as gr
 
-from app.actions import browse, checkpoints, predict
+from app.actions import browse, checkpoints, judge, predict
+from app.canvas import payload
 from app.canvas.component import mask_canvas
 from app.canvas.payload import Busy, CanvasProgress, CanvasValue, StripImage
 from app.services import CheckpointFile, Services
 from app.session import Session
+from app.views import figures
 from app.views.parts import from_file, sentence
+from comask.errors import ComaskError
 
 TICK = 0.5  # seconds between two looks at what goes on
 
@@ -181,6 +184,14 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
 
     onto(page.load, lambda _, address: browse.opened(Session(), services, address))
     onto(view.canvas.go_to, lambda held, address: browse.went(held, services, address))
+    view.canvas.show_curves(
+        lambda asked: _curves(asked, services),
+        view.canvas,
+        view.curves,
+        js="(canvas) => window.studio.curves()",
+        trigger_mode="always_last",
+        **quiet,
+    )
     on(view.source.input, lambda s, name: browse.switched(s, services, name), view.source)
     on(view.canvas.open_sample, lambda s: browse.switched(s, services, "samples"))
     on(view.files.uploaded, taken, view.files, trigger_mode="always_last")
@@ -282,6 +293,23 @@ def about_files(session: Session, file: CheckpointFile | None, services: Service
         "samples": len(services.images.listed("samples")),
         "image_bytes": services.settings.limits.image_bytes,
     }
+
+
+def _curves(data: object, services: Services) -> Any:
+    """Draw what the numbers of a dataset ask for; nothing where there is nothing to draw."""
+    try:
+        asked = payload.curves_asked(data)
+        found = None if asked is None else services.datasets.get(asked.dataset)
+        file = None if asked is None else services.checkpoints.find(asked.checkpoint)
+        if asked is None or found is None or file is None:
+            return gr.Plot(visible=False)
+        kept = judge.open_set(services, asked.dataset, found, file)
+        drawn = judge.curves(services.pairs, kept, asked.iou, asked.kind)
+    except (ComaskError, OSError):  # the numbers beside it say why
+        return gr.Plot(visible=False)
+    if not drawn["categories"]:
+        return gr.Plot(visible=False)
+    return gr.Plot(figures.curves(drawn["categories"], asked.category), visible=True)
 
 
 def _is_stopped(session: Session, services: Services) -> bool:

@@ -12,8 +12,8 @@ def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict
 
     What the truth does not know is left out, as COCO does; that nothing is known is refused.
     """
-    ids = {_plain(category.name): category.id for category in reversed(truth)}
-    found = {c.id: ids[_plain(c.name)] for c in own if _plain(c.name) in ids}
+    ids = {plain(category.name): category.id for category in reversed(truth)}
+    found = {c.id: ids[plain(c.name)] for c in own if plain(c.name) in ids}
     if not found:
         raise InputError(
             f"the checkpoint finds {_some(own)}, and the annotation file knows {_some(truth)}"
@@ -21,7 +21,8 @@ def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict
     return found
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Write a class's name as it is compared: case and underscores do not count."""
     return name.replace("_", " ").casefold().strip()
 
 

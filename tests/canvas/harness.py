@@ -131,7 +131,10 @@ def serve(port: int = 0) -> Iterator[Site]:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # a page of thumbnails asks for many things at once
+
+    with Server(("127.0.0.1", port), Handler) as server:
         site.address = f"http://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield site

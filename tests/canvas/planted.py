@@ -53,6 +53,7 @@ class Planted:
 
     site: Site
     images: int = 24
+    judged: int | None = None  # images with a result; None for all
     truth: bool = True
     indexing: list[dict[str, Any]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
@@ -75,6 +76,7 @@ class Planted:
         put(r"GET /api/traces/(\S+)/(p\d+)", self.trace)
         put(r"GET /api/reports/(\w+)\.html", lambda _: (200, b"<h1>AP 0.42</h1>"))
         put(r"POST /api/runs", self.start)
+        put(r"GET /api/runs", lambda _: (200, {"run": None}))
         put(r"GET /api/runs/(\w+)", lambda _: (200, self.run))
         put(r"POST /api/runs/(\w+)/(stop|retry)", self.steer)
         put(r"GET /api/documents/(\S+)", self.document)
@@ -167,7 +169,7 @@ class Planted:
         self.note("metrics", asked)
         tp = round(100 * (1 - float(asked.said["score"])))
         return 200, {
-            "images": self.images,
+            "images": self.images if self.judged is None else self.judged,
             "counts": {"tp": tp, "fp": 8, "fn": 11},
             "precision": 0.875,
             "recall": 0.75,

@@ -85,7 +85,7 @@
     for (const name of store.off) words.append("off", name);
     if (view && !view.fitted && view.image[0]) {
       const [x, y] = view.toImage(view.size[0] / 2, view.size[1] / 2);
-      words.set("at", [view.scale.toPrecision(6), Math.max(0, x).toFixed(2), Math.max(0, y).toFixed(2)].join(","));
+      words.set("at", [Number(view.scale.toPrecision(10)), Number(Math.max(0, x).toFixed(4)), Number(Math.max(0, y).toFixed(4))].join(","));
     }
     return words.toString();
   }
@@ -99,7 +99,7 @@
       this.live = false; // until the page has become what the address asked for
       place.listen((changed) => {
         if (!this.quiet && STEPS.some((name) => changed.has(name))) this.step = true;
-        this.later();
+        if (this.live) this.now();
       });
       store.listen(() => this.later());
       window.addEventListener("popstate", () => {
@@ -125,8 +125,7 @@
     later() {
       if (!this.live) return;
       clearTimeout(this.timer);
-      if (this.step) this.now();
-      else this.timer = setTimeout(() => this.now(), PAUSE);
+      this.timer = setTimeout(() => this.now(), PAUSE);
     }
 
     now() {

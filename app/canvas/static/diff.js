@@ -14,7 +14,7 @@
   class Diff {
     constructor(find, place, { onopen }) {
       Object.assign(this, { find, place });
-      this.url = null;
+      this.url = undefined; // nothing was asked for yet
       this.rows = new parts.Rows(find("diff-rows"), {
         what: "The comparison",
         high: 46,

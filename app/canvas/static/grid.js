@@ -102,15 +102,17 @@
     renew(at, tile) {
       const row = this.pieces.row(at);
       if (at < this.total && parts.tile.stamp(row, this.total) === tile.stamp) return;
-      tile.remove();
-      this.tiles.delete(at);
-      if (at >= this.total) return;
+      if (at >= this.total) {
+        tile.remove();
+        this.tiles.delete(at);
+        return;
+      }
       const made = parts.tile.make(row, at, this.total);
       if (row?.key && row.key === tile.dataset.key && row.state !== "missing") {
         made.querySelector(".cs-thumb").replaceWith(tile.querySelector(".cs-thumb"));
       }
       this.tiles.set(at, made);
-      this.track.append(made);
+      tile.replaceWith(made);
     }
 
     scrolled() {
@@ -133,7 +135,7 @@
         this.tiles.delete(at);
       }
       const shift = this.box.scrollTop - this.offset;
-      for (let at = first; at < last; at++) this.place(at, shift);
+      for (let at = last - 1; at >= first; at--) this.place(at, shift); // each before the next one
       if (this.still) this.pieces.want(first, last);
       this.mark();
     }
@@ -143,7 +145,7 @@
       if (!tile) {
         tile = parts.tile.make(this.pieces.row(at), at, this.total);
         this.tiles.set(at, tile);
-        this.track.append(tile);
+        this.track.insertBefore(tile, this.tiles.get(at + 1) ?? null);
       }
       const image = tile.querySelector("img");
       if (this.still && image && !image.src && image.dataset.src) image.src = image.dataset.src;

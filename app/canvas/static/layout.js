@@ -85,5 +85,20 @@
     }
   }
 
+  // an element of the page around lies exactly over a place of ours: Gradio keeps its own elements
+  function cover(root, find, place, id) {
+    const box = find(place);
+    const fit = () => {
+      const over = document.getElementById(id);
+      if (!over || !box.clientWidth) return;
+      const [from, at] = [root.getBoundingClientRect(), box.getBoundingClientRect()];
+      over.style.cssText = `left: ${at.left - from.left}px; top: ${at.top - from.top}px; width: ${at.width}px; height: ${at.height}px`;
+    };
+    new ResizeObserver(fit).observe(box);
+    new MutationObserver(fit).observe(root, { childList: true });
+    fit();
+  }
+
   parts.Layout = Layout;
+  parts.cover = cover;
 })();

@@ -42,7 +42,7 @@
           this.find("set-section").toggleAttribute("data-old", true);
           this.latest.ask(url, "The numbers", {
             done: (answer) => this.show(answer),
-            failed: (text) => this.say(text),
+            failed: (text) => this.fail(text),
             now: this.answer === null,
           });
         }
@@ -53,7 +53,7 @@
     // the numbers again: a run has come further
     again() {
       const { url } = this;
-      if (url) this.latest.ask(url, "The numbers", { done: (answer) => this.show(answer), failed: (text) => this.say(text), now: true });
+      if (url) this.latest.ask(url, "The numbers", { done: (answer) => this.show(answer), failed: (text) => this.fail(text), now: true });
       this.listed = null;
     }
 
@@ -73,6 +73,11 @@
       return this.confusion.cellText(cell);
     }
 
+    fail(text) {
+      this.show(null);
+      this.say(text);
+    }
+
     say(text) {
       this.find("set-section").removeAttribute("data-old");
       this.find("set-note").textContent = text;
@@ -80,8 +85,10 @@
     }
 
     show(answer) {
-      this.answer = answer;
-      this.say("");
+      const empty = answer?.images === 0;
+      this.answer = empty ? null : answer;
+      answer = this.answer;
+      this.say(empty ? "No image has a result yet: run the checkpoint over the images to see how well it does." : "");
       this.find("set-tables").hidden = !answer;
       if (answer) {
         this.fillErrors(answer.errors);

@@ -43,8 +43,19 @@
       this.checkpoint = checkpoint;
       this.state = null;
       this.run = subject ? remembered()[subject] ?? null : null;
+      this.known = null;
       if (this.run) this.look();
+      else if (subject) this.join(subject);
       this.show();
+    }
+
+    // a run that somebody else, or this page before, has begun
+    async join(subject) {
+      const url = api.address("/api/runs", { dataset: this.dataset, checkpoint: this.checkpoint });
+      const said = await api.get(url, "The run").catch(() => null);
+      if (this.subject !== subject || this.run || !said?.run) return;
+      this.run = said.run;
+      this.look();
     }
 
     async start() {
@@ -115,27 +126,28 @@
       find("run-section").hidden = !this.subject;
       const { done, total } = state ?? this.known ?? { done: 0, total: 0 };
       const failed = state?.failed ?? [];
+      const bad = state?.failed_count ?? failed.length;
       const all = total > 0 && done >= total;
       find("run-start").hidden = running || all;
       find("run-start").textContent = done > 0 ? "Go on with the run" : "Run over all images";
       find("run-stop").hidden = !running;
-      find("run-retry").hidden = running || failed.length === 0;
+      find("run-retry").hidden = running || bad === 0;
       find("run-bar").hidden = !running;
       find("run-bar").value = total ? done / total : 0;
       const count = `${dom.grouped(done)} of ${dom.grouped(total)} images`;
-      const bad = failed.length ? `, ${dom.grouped(failed.length)} failed` : "";
-      find("run-text").textContent = total > 0 ? `${count}${bad}${running ? duration(state.seconds_left) : ""}` : "";
+      const words = bad > 0 ? `, ${dom.grouped(bad)} failed` : "";
+      find("run-text").textContent = total > 0 ? `${count}${words}${running ? duration(state.seconds_left) : ""}` : "";
       find("run-text").hidden = total === 0;
-      this.showFailures(failed);
+      this.showFailures(failed, bad);
       if (state?.stage === "failed") this.complain(state.sentence || "The checkpoint can't be used.");
     }
 
-    showFailures(failed) {
+    showFailures(failed, count) {
       const stamp = `${this.run} ${failed.length}`;
       if (stamp === this.listed) return;
       this.listed = stamp;
       this.find("run-failed").hidden = failed.length === 0;
-      this.find("run-failed-count").textContent = failed.length === 1 ? "1 image failed" : `${dom.grouped(failed.length)} images failed`;
+      this.find("run-failed-count").textContent = count === 1 ? "1 image failed" : `${dom.grouped(count)} images failed`;
       const lines = failed.slice(0, LISTED).map(({ key, file_name: name, sentence }) => {
         const line = dom.element("li", { "data-testid": "run-failure" }, dom.element("button", { type: "button", class: "cs-text", "data-key": key }, name ?? key), ` ${sentence}`);
         return line;

@@ -25,6 +25,7 @@
       this.strip = new parts.Strip(this.find, { onpick: (image) => this.openImage(image) });
       this.figures = new parts.Figures(this.find);
       this.browse = new parts.Browse(this);
+      parts.cover(element, this.find, "curves-place", "curves");
       this.buildInspector();
       this.sheet = new parts.Sheet(this.find);
       this.pointer = new parts.Pointer(this.find("canvas"), this.viewer, this.store, {
@@ -147,6 +148,7 @@
       if (known && wanted.zoom) this.zoomToPicked();
       if (!wanted.at) return;
       const [scale, x, y] = wanted.at;
+      this.viewer.resize(); // the picture may have come to the front just now
       view.zoomTo(scale);
       view.centre(x, y);
     }

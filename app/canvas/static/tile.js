@@ -50,7 +50,7 @@
     const name = dom.element("div", { class: "cs-name" }, row.file_name);
     const line = dom.element("div", { class: "cs-tally cs-number" });
     if (row.state !== "done") line.append(dom.element("span", { class: `cs-${row.state}` }, row.note || WORDS[row.state]));
-    else if (row.tp === null || row.tp === undefined) line.append(dom.element("span", {}, `${row.found} found`));
+    else if (row.tp === null || row.tp === undefined) line.append(dom.element("span", {}, row.found === null || row.found === undefined ? "looked at" : `${dom.grouped(row.found)} found`));
     else line.append(...["tp", "fp", "fn"].map((name) => mark(name, row[name])));
     return dom.element("div", { class: "cs-caption" }, name, line);
   }
