@@ -63,6 +63,7 @@ SCRIPTS = (
     "diff.js",
     "report.js",
     "browse.js",
+    "opener.js",
     "probe.js",
     "studio.js",
 )

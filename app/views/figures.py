@@ -42,7 +42,7 @@ def curves(classes: Sequence[Mapping[str, Any]], category: int | None = None) ->
         margin={"l": 44, "r": 8, "t": 6, "b": 36},
         xaxis={**axis, "title": {"text": "recall"}},
         yaxis={**axis, "title": {"text": "precision"}},
-        legend={"orientation": "v", "x": 1, "xanchor": "right", "y": 1, "font": {"size": 11}},
+        legend={"x": 0.03, "xanchor": "left", "y": 0.03, "yanchor": "bottom", "font": {"size": 11}},
         showlegend=True,
         autosize=True,
     )

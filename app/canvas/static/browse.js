@@ -204,8 +204,8 @@
       const { image, mode } = this.place;
       const url = mode === "viewer" && image && this.info ? this.documentUrl(image) : null;
       if (mode === "viewer" && url !== null) {
-        if (url !== this.studio.url || this.studio.store.error) this.studio.open(url);
-      } else if (this.place.dataset === null || this.studio.url === null) this.studio.open(null);
+        if (url !== this.studio.openUrl || this.studio.store.error) this.studio.open(url);
+      } else if (this.place.dataset === null || this.studio.openUrl === null) this.studio.open(null);
     }
 
     back() {

@@ -137,7 +137,7 @@
       if (!info) return;
       find("dataset-name").textContent = info.name;
       find("dataset-name").title = info.folder ?? info.name;
-      const truth = info.truth ? `${dom.grouped(info.annotations)} objects · ${info.categories.length} classes` : "no annotations";
+      const truth = info.truth ? `${dom.grouped(info.annotations)} objects · ${info.categories.length === 1 ? "1 class" : `${info.categories.length} classes`}` : "no annotations";
       const missing = info.missing > 0 ? ` · ${info.missing === 1 ? "1 file" : `${dom.grouped(info.missing)} files`} missing` : "";
       find("dataset-facts").textContent = `${dom.grouped(info.images)} images · ${truth}${missing}`;
       const faults = [...(info.faults ?? [])];

@@ -10,7 +10,7 @@
     const { store, view, viewer } = studio;
     return structuredClone({
       document: store.document?.key ?? null,
-      url: studio.url,
+      url: studio.openUrl,
       ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
       loading: store.loading,
       pending: Boolean(store.document?.pending),

@@ -4,9 +4,6 @@
   const parts = (globalThis.studioParts ??= {});
   const { dom } = parts;
 
-  const BUSY_AFTER = 150; // milliseconds until "loading" is worth a word
-  const PAUSE = 1000; // milliseconds between two questions whether the model has seen an image
-
   class Studio {
     // host: {props, watch, trigger} of gr.HTML
     constructor(element, host) {
@@ -17,8 +14,11 @@
       this.store = new parts.state.Store(host.props.defaults ?? {});
       this.viewer = new parts.Viewer(this.find("view"), this.store);
       this.view = this.viewer.view;
-      this.url = null;
-      this.request = null;
+      this.opener = new parts.Opener(this.store, this.viewer, {
+        onopen: (url) => this.strip.show(url),
+        onshow: (opened) => this.show(opened),
+        onbusy: (busy) => this.showBusy(busy ?? this.busy),
+      });
       this.layout = new parts.Layout(element, this.root, this.find);
       this.panel = new parts.Panel(this.find, this.store);
       this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
@@ -87,7 +87,7 @@
       if (stamp !== this.stamp) {
         this.stamp = stamp;
         if (!this.browse.inDataset) this.open(wanted);
-      } else this.strip.show(this.url);
+      } else this.strip.show(this.openUrl);
       this.follow(new Set(["document"]));
     }
 
@@ -164,41 +164,14 @@
     }
 
     openImage(image) {
-      if (image.url === this.url && !this.store.error) return;
+      if (image.url === this.openUrl && !this.store.error) return;
       this.open(image.url);
       this.host.trigger("open_image", { key: image.key });
     }
 
-    // the latest asked for wins: an older answer that comes late is dropped
-    async open(url) {
-      this.request?.abort();
-      this.url = url;
-      this.strip.show(url);
-      if (!url) return this.store.close();
-      const request = new AbortController();
-      this.request = request;
-      this.store.set({ loading: true, error: null });
-      let opened = null;
-      const late = setTimeout(() => this.showBusy({ text: "Loading the image" }), BUSY_AFTER);
-      try {
-        opened = await parts.document.load(url, request.signal);
-        if (this.request !== request) return undefined;
-        this.show(opened);
-        const { url: address } = opened.image;
-        if (this.viewer.photo.url !== address) {
-          const image = await this.viewer.photo.open(address);
-          if (this.request === request) this.viewer.showPhoto(image, address);
-        }
-      } catch (error) {
-        if (this.request !== request || error.name === "AbortError") return undefined;
-        if (!opened) this.store.close(); // what was open before is not what was asked for
-        this.fail(error, url);
-      } finally {
-        clearTimeout(late);
-        if (this.request === request) this.showBusy(this.busy);
-        if (this.request === request) this.store.set({ loading: false });
-      }
-      return this.openLater(request);
+    // null closes what is open
+    open(url) {
+      return this.opener.open(url);
     }
 
     show(opened) {
@@ -208,32 +181,12 @@
       this.takeWanted();
     }
 
-    // what is missing until the model has seen the image is fetched when it has
-    async openLater(request) {
-      const waits = () => this.request === request && !this.store.error && this.store.document?.pending;
-      for (let rounds = 0; waits(); rounds++) {
-        this.showBusy(this.busy);
-        if (rounds > 0) await new Promise((resolve) => setTimeout(resolve, PAUSE));
-        try {
-          const opened = await parts.document.load(this.store.document.pending.url, request.signal);
-          if (this.request === request) this.show(opened);
-        } catch (error) {
-          if (this.request === request && error.name !== "AbortError") this.fail(error, this.url);
-          return;
-        } finally {
-          if (this.request === request) this.showBusy(this.busy);
-        }
-      }
+    get openUrl() {
+      return this.opener.url;
     }
 
     get busy() {
       return this.said?.busy ?? this.store.document?.pending ?? null;
-    }
-
-    fail(error, url) {
-      if (!(error instanceof parts.document.LoadError)) console.error(error);
-      const text = error instanceof parts.document.LoadError ? error.message : "This image could not be shown.";
-      this.store.set({ loading: false, error: { text, retry: () => this.open(url) } });
     }
 
     pick(id, { centre }) {

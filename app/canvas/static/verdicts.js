@@ -19,7 +19,7 @@
     both: "wrong class and poor fit",
     duplicate: "found twice",
     background: "nothing there",
-    missed: "missed",
+    missed: "missed altogether",
   };
   const MEANINGS = {
     class: "The mask fits an object of another class.",
@@ -27,7 +27,7 @@
     both: "It touches an object of another class, and not well enough.",
     duplicate: "It fits an object that a better ranked instance has taken.",
     background: "No object overlaps it by a tenth or more.",
-    missed: "A truth object that no instance was matched with.",
+    missed: "A truth object that was missed, and that no wrong class and no poor fit accounts for.",
   };
 
   for (const look of Object.values(LOOKS)) {
