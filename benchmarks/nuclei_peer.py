@@ -143,6 +143,7 @@ def train(model: MaskRCNN, data: Path, steps: int, workers: int) -> None:
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, RATE)
     model.train()
+    model.backbone.to(memory_format=torch.channels_last)  # faster, and the same numbers
     stream = batches(dataset, Share(BATCH), range(steps), 0, workers)
     for step in (bar := tqdm(range(steps), unit="step")):
         for group in optimizer.param_groups:
