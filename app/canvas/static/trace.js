@@ -49,7 +49,7 @@
 
     choose(step) {
       this.step = step;
-      if (step !== null && !this.answer) this.fetch();
+      if (step !== null && !this.answer && !this.latest.busy) this.fetch();
       this.onchange();
       this.onredraw();
     }
