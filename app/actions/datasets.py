@@ -68,7 +68,18 @@ def recent(services: Services) -> dict[str, Any]:
     """List what was opened before, the latest first, and where the samples are."""
     samples = services.settings.assets / "samples"
     return {
-        "recent": [asdict(one) for one in services.datasets.recent()],
+        "recent": [
+            {
+                "id": one.id,
+                "name": one.name,
+                "folder": one.folder,
+                "annotations": one.annotations_file,
+                "images": one.images,
+                "objects": one.annotations,
+                "opened": one.opened,
+            }
+            for one in services.datasets.recent()
+        ],
         "samples": str(samples) if (samples / "instances.json").is_file() else None,
     }
 

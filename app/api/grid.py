@@ -5,25 +5,24 @@ from typing import get_args
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from app.actions import grid
+from app.actions import grid, judge
 from app.actions.grid import Question
+from app.api import metrics
 from app.api.answers import (
     find_checkpoint,
     find_dataset,
     json_answer,
     read_cell,
     read_choice,
-    read_number,
     read_whole,
     refuse,
 )
 from app.services import Services
 from comask.annotation.index import ObjectSize
-from comask.errors import ComaskError
+from comask.errors import ComaskError, InputError
 
 LONGEST_NAME = 300
 MOST_ROWS = 500
-ERRORS = ("class", "localisation", "both", "duplicate", "background", "missed")
 
 
 def router(services: Services) -> APIRouter:
@@ -41,13 +40,11 @@ def router(services: Services) -> APIRouter:
             refuse(422, f"name must have at most {LONGEST_NAME} characters.")
         category = asked.get("category")
         question = Question(
-            score=read_number(asked.get("score"), "score", 0, 1, services.settings.min_score),
-            iou=read_number(asked.get("iou"), "iou", 0.1, 1, 0.5),
-            kind=read_choice(asked.get("kind"), "kind", get_args(grid.Kind), "mask"),
+            sliders=metrics.question(services, request),
             name=name,
             category=None if not category else read_whole(category, "category", 0, 2**63 - 1, 0),
             size=read_choice(asked.get("size"), "size", get_args(ObjectSize), None),
-            error=read_choice(asked.get("error"), "error", ERRORS, None),
+            error=read_choice(asked.get("error"), "error", judge.ERRORS, None),
             cell=read_cell(asked.get("cell")),
             sort=read_choice(asked.get("sort"), "sort", grid.SORTS, "file"),
             offset=read_whole(asked.get("offset"), "offset", 0, 10**9, 0),
@@ -55,6 +52,8 @@ def router(services: Services) -> APIRouter:
         )
         try:
             content = grid.answer(services, dataset, found, file, question)
+        except InputError as error:
+            refuse(422, f"{str(error).rstrip('.')}.")
         except (ComaskError, OSError) as error:
             refuse(409, f"{str(error).rstrip('.')}.")
         return json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})

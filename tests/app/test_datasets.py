@@ -124,7 +124,8 @@ def test_opened_datasets_are_remembered_over_a_restart(tmp_path: Path) -> None:
     services = studio(tmp_path)
     with serve(services) as opened:
         recent = opened.get("/api/datasets").json()["recent"]
-        assert [(one["images"], one["annotations"]) for one in recent] == [(2, 0), (3, 2)]
+        assert [(one["images"], one["objects"]) for one in recent] == [(2, 0), (3, 2)]
+        assert [one["annotations"] for one in recent] == [None, str(folder / "instances.json")]
         assert recent[1]["id"] == found["id"]
         assert settled(opened, found["id"])["images"] == 3  # its address works at once
         assert opened.get(f"/api/images/d{found['id']}-1").status_code == 200
