@@ -65,7 +65,8 @@ def _guessed(folder: Path) -> Layout:
             break
     if best is not None:
         others = len(candidates) - 1
-        more = f" {others} more JSON files are there; name one to open it." if others else ""
+        more = f" {others} more JSON files are there; name one to open it." if others > 1 else ""
+        more = " One more JSON file is there; name it to open it." if others == 1 else more
         return Layout(best[1].annotations, best[1].images, best[1].sentence + more)
     if refusal is not None:
         raise refusal
@@ -80,6 +81,7 @@ def _candidates(folder: Path) -> list[Path]:
     places = [
         *sorted(folder.glob("instances*.json")),
         *sorted(folder.glob("annotations/instances*.json")),
+        folder.parent / own,
         folder.parent / "annotations" / own,
         folder.parent.parent / "annotations" / own,
         *sorted(folder.glob("annotations/*.json"), key=_likelihood),

@@ -418,6 +418,7 @@ GUESSES: list[tuple[str, list[str], str, str | None, str]] = [
      "annotations/z.json", None, "q"),
     ("val", ["annotations/instances_val.json", "val/a/x.png"],
      "annotations/instances_val.json", None, "val"),
+    ("val", ["instances_val.json", "val/a/x.png"], "instances_val.json", None, "val"),
     ("images/val", ["annotations/instances_val.json", "images/val/a/x.png"],
      "annotations/instances_val.json", None, "images/val"),
     ("annotations/instances_val.json", ["annotations/instances_val.json", "val/a/x.png"],
