@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from app.api import datasets, documents, exports, grid, images, metrics, runs, traces
+from app.api import datasets, documents, exports, grid, images, metrics, reports, runs, traces
 from app.api.answers import refuse
 from app.services import Services
 
@@ -10,7 +10,7 @@ from app.services import Services
 def router(services: Services) -> APIRouter:
     """Put all routes together; an unknown address below /api is a sentence, not a page."""
     routes = APIRouter()
-    for room in (documents, images, exports, datasets, grid, runs, metrics, traces):
+    for room in (documents, images, exports, datasets, grid, runs, metrics, reports, traces):
         routes.include_router(room.router(services))
 
     @routes.get("/api/{rest:path}")

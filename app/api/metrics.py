@@ -93,11 +93,12 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def question(services: Services, request: Request) -> Question:
-    """Read how the sliders stand."""
+def question(services: Services, request: Request, score: float | None = None) -> Question:
+    """Read how the sliders stand; ``score`` is the one of a slider that is not named."""
+    start = services.settings.min_score if score is None else score
     given = request.query_params
     return Question(
-        score=read_number(given.get("score"), "score", 0, 1, services.settings.min_score),
+        score=read_number(given.get("score"), "score", 0, 1, start),
         iou=read_number(given.get("iou"), "iou", 0.1, 1, 0.5),
         kind=read_choice(given.get("kind"), "kind", get_args(Kind), "mask"),
     )

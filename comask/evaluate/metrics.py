@@ -173,9 +173,9 @@ def total(judgement: Judgement, found: Flags | None = None, truth: Flags | None 
 def by_category(judgement: Judgement, categories: Sequence[int]) -> dict[int, Score]:
     """Count each category."""
     match, pairs = judgement.match, judgement.pairs
-    right = _spread(pairs.found_categories[match.found == State.RIGHT], categories)
-    wrong = _spread(pairs.found_categories[match.found == State.WRONG], categories)
-    missed = _spread(pairs.truth_categories[match.truth == State.WRONG], categories)
+    right = spread(pairs.found_categories[match.found == State.RIGHT], categories)
+    wrong = spread(pairs.found_categories[match.found == State.WRONG], categories)
+    missed = spread(pairs.truth_categories[match.truth == State.WRONG], categories)
     rows = zip(categories, right.tolist(), wrong.tolist(), missed.tolist(), strict=True)
     return {category: Score(tp, fp, fn) for category, tp, fp, fn in rows}
 
@@ -302,7 +302,7 @@ def _curves(pairs: PairSet, categories: Sequence[int], match: Match) -> Curves:
     ranking = pairs.ranking[(right | wrong)[pairs.ranking]]
     ranking = ranking[np.argsort(pairs.found_categories[ranking], kind="stable")]
     of_category = pairs.found_categories[ranking]
-    objects = _spread(pairs.truth_categories[match.truth != State.IGNORED], categories)
+    objects = spread(pairs.truth_categories[match.truth != State.IGNORED], categories)
     precision = np.full((len(categories), len(RECALLS)), -1.0)
     recall = np.full(len(categories), -1.0)
     starts = np.searchsorted(of_category, categories, side="left")
@@ -330,8 +330,8 @@ def _curve(right: Flags, objects: int) -> tuple[Doubles, float]:
 
 
 def _recall(pairs: PairSet, categories: Sequence[int], match: Match, right: Flags) -> Doubles:
-    objects = _spread(pairs.truth_categories[match.truth != State.IGNORED], categories)
-    hits = _spread(pairs.found_categories[right], categories)
+    objects = spread(pairs.truth_categories[match.truth != State.IGNORED], categories)
+    hits = spread(pairs.found_categories[right], categories)
     found = np.full(len(categories), -1.0)
     np.divide(hits, objects, out=found, where=objects > 0)
     return found
@@ -377,7 +377,7 @@ def _places(ids: Integers, categories: Sequence[int]) -> Integers:
     return places
 
 
-def _spread(ids: Integers, categories: Sequence[int]) -> Integers:
+def spread(ids: Integers, categories: Sequence[int]) -> Integers:
     """Count ids by category: (K,)."""
     return np.bincount(_places(ids, categories), minlength=len(categories))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from comask.annotation import files
 
-_MEANINGS = {
+MEANINGS = {
     "AP": "mean over IoU 0.50 .. 0.95",
     "AP50": "IoU 0.50",
     "AP75": "IoU 0.75",
@@ -23,7 +23,7 @@ def table(numbers: Mapping[str, Mapping[str, float]]) -> str:
     names = list(numbers[kinds[0]])
     lines = ["       " + "".join(f"{kind:>7}" for kind in kinds)]
     for name in names:
-        meaning = _MEANINGS.get(name, f"recall, at most {name[2:]} an image")
+        meaning = MEANINGS.get(name, f"recall, at most {name[2:]} an image")
         cells = "".join(f"{_cell(numbers[kind][name]):>7}" for kind in kinds)
         lines.append(f"{name:<7}{cells}  {meaning}")
     return "\n".join(lines)

@@ -167,3 +167,21 @@ def test_overlaps_are_computed_once(
     finally:
         again.close()
     assert {**after, "milliseconds": 0} == {**before, "milliseconds": 0}
+
+
+def test_reports_are_downloads_that_agree_with_the_page(page: Page) -> None:
+    asked = {"checkpoint": page.named["checkpoint"]}
+    for form, kind in (("json", "application/json"), ("html", "text/html; charset=utf-8")):
+        answer = page.client.get(f"/api/reports/{page.dataset}.{form}", params=asked)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == kind
+        disposition = answer.headers["content-disposition"]
+        assert disposition.startswith('attachment; filename="report-')
+        assert disposition.endswith(f'.{form}"')
+    found = page.get(f"reports/{page.dataset}.json")
+    numbers = page.get("metrics")
+    assert {name: found["at"][name] for name in numbers["counts"]} == numbers["counts"]
+    assert found["at"]["errors"] == numbers["errors"]
+    assert found["at"]["confusion"] == numbers["confusion"]
+    page.get(f"reports/{page.dataset}.json", status=422, iou="0")
+    page.get(f"reports/{'0' * 12}.html", status=404)
