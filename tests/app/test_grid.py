@@ -5,6 +5,7 @@ and the nucleus missed), one cell missed; of image 1: one right with the lowest 
 that does not count, one on nothing; of image 2: nothing, as its one instance is below.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,13 @@ def test_without_truth_nothing_is_judged(page: Page, tmp_path: Path) -> None:
     page.dataset = state.id
     assert [row["fp"] for row in page.rows(sort="errors")] == [None, None, None]
     assert page.order(error="missed") == []
+
+
+def test_a_corrected_truth_is_judged_at_once(page: Page, tmp_path: Path) -> None:
+    assert page.rows()[0]["fn"] == 2
+    file = tmp_path / "set/instances.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = [one for one in content["annotations"] if one["image_id"] != 1]
+    file.write_text(json.dumps(content))
+    assert page.services.datasets.open(tmp_path / "set/images", file).state == "ready"
+    assert (page.rows()[0]["fn"], page.rows()[0]["fp"]) == (0, 3)
