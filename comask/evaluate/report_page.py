@@ -79,7 +79,7 @@ def _twelve(content: Content) -> str:
 
 def _curves(curves: Content) -> str:
     width, height, left, lower = _PLOT
-    right, upper = width - 8, 8
+    right, upper = width - 20, 8
     lines, names = [], []
     for number, one in enumerate(curves["mean"]):
         points = " ".join(
