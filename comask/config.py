@@ -44,7 +44,7 @@ class NeckConfig:
     def __post_init__(self) -> None:
         if not 32 <= self.channels <= 4096 or self.channels % 32:
             raise ConfigError(
-                f"neck.channels must be a multiple of 32 in 32 .. 4096, got {self.channels}"
+                f"neck.channels must be a multiple of 32 in 32 .. 4096, got {self.channels!s:.60}"
             )
         _within("neck.branches", self.branches, 1, 5)
         _one_of("neck.attention", self.attention, AttentionKind)
@@ -307,7 +307,7 @@ def _read(hint: Any, value: object, at: str) -> Any:
 
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise ConfigError(f"{name} must be in {low} .. {high}, got {value}")
+        raise ConfigError(f"{name} must be in {low} .. {high}, got {value!s:.60}")
 
 
 def _positive_list(name: str, values: tuple[float, ...]) -> None:
