@@ -98,10 +98,11 @@
         return this.show();
       }
       if (this.subject !== subject || this.run !== run) return undefined;
-      const before = this.state;
+      const before = this.state; // null at the first look, and a short run may be over by then
+      const done = before?.done ?? this.known?.done ?? 0;
       this.state = state;
       this.show();
-      if (before && (before.done !== state.done || before.stage !== state.stage)) this.onprogress(state);
+      if (done !== state.done || (before && before.stage !== state.stage)) this.onprogress(state);
       if (this.running) this.timer = setTimeout(() => this.look(), GLANCE);
       return undefined;
     }
