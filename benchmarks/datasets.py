@@ -10,7 +10,6 @@ opening the index again; and what the grid asks for. Peak memory is of the whole
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from memory import peak_megabytes
 
 SIDES = (480, 640)
 CATEGORIES = [number for number in range(1, 91) if number % 9]  # 80 ids with gaps
@@ -113,7 +114,7 @@ def measured(work: Callable[[], dict[str, float]]) -> dict[str, float]:
     return {
         "seconds": time.perf_counter() - start,
         "processor seconds": time.process_time() - processor,
-        "peak MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        "peak MB": peak_megabytes(),
         **parts,
     }
 

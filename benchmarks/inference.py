@@ -13,7 +13,6 @@ of a process of its own, with Python and its libraries.
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from unittest import mock
 import cv2
 import numpy as np
 import torch
+from memory import peak_megabytes
 from numpy.typing import NDArray
 from pycocotools import mask as codec
 from torch import Tensor, nn
@@ -63,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(given.threads)
     if given.memory:
-        print(peak_megabytes(contender(given.memory, given).run))
+        print(memory_of(contender(given.memory, given).run))
         return
     names = ("comask", f"without:{given.without}" if given.without else "maskrcnn")
     # before there is anything else here: a process is charged with what its parent held
@@ -319,11 +319,11 @@ def timed(run: Run) -> Times:
     return times
 
 
-def peak_megabytes(run: Run) -> int:
-    """Run twice: the most memory that this process ever held."""
+def memory_of(run: Run) -> int:
+    """Run twice: the most megabytes that this process ever held."""
     timed(run)
     timed(run)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return round(peak_megabytes())
 
 
 def table(measured: Mapping[str, list[Times]], megabytes: Mapping[str, int]) -> str:

@@ -7,6 +7,8 @@ pycocotools on the same images, and prints both rows.
 
     python benchmarks/nuclei_peer.py --data DIR --init mobilenet_v2_imagenet.pth \\
         --checkpoint assets/checkpoints/comask-tiny-nuclei.safetensors --output peer.json
+
+With ``--state FILE`` a training that was stopped goes on from its last 100th step.
 """
 
 import argparse
@@ -38,6 +40,7 @@ from comask.predict import Predictor
 SHORT_SIDE, LONG_SIDE, CROP = 512, 1333, 384
 CHANNELS, LIMIT, BATCH = 128, 500, 2
 RATE, DROP, WARMUP = 3e-4, 0.7, 50
+SAVE_EVERY = 100  # steps
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def main() -> None:
     steps = given.steps or _steps_of(checkpoint)
     started = time.monotonic()
     model = build(given.init)
-    train(model, given.data, steps, given.workers)
+    train(model, given.data, steps, given.workers, given.state)
     seconds = time.monotonic() - started
     if given.weights:
         torch.save(model.state_dict(), given.weights)
@@ -132,8 +135,8 @@ def build(init: Path) -> MaskRCNN:
     )
 
 
-def train(model: MaskRCNN, data: Path, steps: int, workers: int) -> None:
-    """Train the peer for ``steps`` batches of two images."""
+def train(model: MaskRCNN, data: Path, steps: int, workers: int, state: Path | None) -> None:
+    """Train the peer for ``steps`` batches of two images, from ``state`` on where it exists."""
     dataset = PeerDataset(
         data / "instances_train.json",
         data / "train",
@@ -142,10 +145,11 @@ def train(model: MaskRCNN, data: Path, steps: int, workers: int) -> None:
     )
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, RATE)
+    begin = _continue(model, optimizer, steps, state) if state and state.exists() else 0
     model.train()
     model.backbone.to(memory_format=torch.channels_last)  # faster, and the same numbers
-    stream = batches(dataset, Share(BATCH), range(steps), 0, workers)
-    for step in (bar := tqdm(range(steps), unit="step")):
+    stream = batches(dataset, Share(BATCH), range(begin, steps), 0, workers)
+    for step in (bar := tqdm(range(begin, steps), initial=begin, total=steps, unit="step")):
         for group in optimizer.param_groups:
             warm = min(1.0, (step + 1) / WARMUP)
             group["lr"] = RATE * warm * (0.1 if step >= DROP * steps else 1.0)
@@ -164,6 +168,21 @@ def train(model: MaskRCNN, data: Path, steps: int, workers: int) -> None:
         total.backward()
         optimizer.step()
         bar.set_postfix(loss=f"{total.item():.3f}")
+        if state and (step + 1) % SAVE_EVERY == 0:
+            record = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
+            beside = state.with_name(f"{state.name}.partial")
+            torch.save(record | {"done": step + 1, "steps": steps}, beside)
+            beside.replace(state)
+
+
+def _continue(model: MaskRCNN, optimizer: torch.optim.Optimizer, steps: int, state: Path) -> int:
+    """Load a training that was stopped; returns how many of its steps are done."""
+    record = torch.load(state, map_location="cpu", weights_only=True)
+    if record["steps"] != steps:
+        raise SystemExit(f"{state} is a training of {record['steps']} steps, not of {steps}")
+    model.load_state_dict(record["model"])
+    optimizer.load_state_dict(record["optimizer"])
+    return int(record["done"])
 
 
 def judge(model: MaskRCNN, truth: Path, folder: Path) -> dict[str, Any]:
@@ -198,6 +217,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, help="of the peer; by default as many images")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--weights", type=Path, help="keep the peer's weights here")
+    parser.add_argument("--state", type=Path, help="keep what a stopped training needs here")
     parser.add_argument("--output", type=Path, help="write the numbers as JSON")
     return parser
 

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.sql.schema import SchemaItem
 
-from comask.annotation import claims
+from comask.annotation import claims, database
 from comask.errors import InputError, StoreError
 
 SCHEMA = 1
@@ -30,7 +30,6 @@ MAX_PAYLOAD = 2**30  # bytes
 State = Literal["done", "failed"]
 Answer = TypeVar("Answer")
 
-_WAIT = 60  # seconds that a writer waits for the others
 _AT_ONCE = 500  # names in one question
 
 _TABLES = sa.MetaData()
@@ -142,13 +141,7 @@ class Store:
     @classmethod
     def open(cls, target: str | Path) -> "Store":
         """Open a SQLite file by its path, or any database by its URL; raises StoreError."""
-        url, name = _address(target)
-        try:
-            engine = sa.create_engine(url, connect_args=_connect_arguments(url))
-        except (exc.ArgumentError, ImportError, ValueError) as error:
-            raise StoreError(f"{name} can't be opened as a store: {_said(error)}") from error
-        if url.get_backend_name() == "sqlite":
-            _tame(engine)
+        engine, name = database.connect(target)
         store = cls(engine, name)
         try:
             store._prepare()
@@ -378,46 +371,7 @@ class Store:
         try:
             yield
         except (exc.SQLAlchemyError, OSError, ImportError) as error:
-            raise StoreError(f"{self.name} can't be {doing}: {_said(error)}") from error
-
-
-def _address(target: str | Path) -> tuple[sa.URL, str]:
-    """Read a path or a URL: what to open, and what to call it (passwords stay secret)."""
-    text = str(target)
-    if "://" in text:
-        try:
-            url = sa.make_url(text)
-        except (exc.ArgumentError, ValueError) as error:
-            raise StoreError("The store's address is no URL that a database has.") from error
-        return url, url.render_as_string(hide_password=True)
-    path = Path(text)
-    if path.is_dir():
-        raise StoreError(f"{path} is a folder; a store is a file or a database's URL")
-    if not path.absolute().parent.is_dir():
-        raise StoreError(f"there is no folder {path.absolute().parent} for the store {path.name}")
-    return sa.URL.create("sqlite", database=str(path.absolute())), str(path)
-
-
-def _connect_arguments(url: sa.URL) -> dict[str, Any]:
-    return {"timeout": _WAIT} if url.get_backend_name() == "sqlite" else {}
-
-
-def _tame(engine: sa.Engine) -> None:
-    """Let transactions begin where we say, writers queue up, and readers never wait."""
-
-    @sa.event.listens_for(engine, "connect")
-    def connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @sa.event.listens_for(engine, "begin")
-    def begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("comask_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            raise StoreError(f"{self.name} can't be {doing}: {database.said(error)}") from error
 
 
 def _about_run(
@@ -452,12 +406,3 @@ def _check_name(name: str) -> None:
 
 def _parts(names: Sequence[str], size: int) -> Iterator[list[str]]:
     return (list(names[start : start + size]) for start in range(0, len(names), size))
-
-
-def _said(error: Exception) -> str:
-    """Say in one line what a database complained of; never with the values it was given."""
-    cause = getattr(error, "orig", None) or error
-    if isinstance(cause, ImportError):
-        return f"the Python package {cause.name or 'of its driver'} is not installed"
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(cause).__name__

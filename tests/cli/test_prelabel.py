@@ -6,35 +6,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from comask import cli
 from comask.annotation import coco
 from comask.annotation.index import DatasetIndex
 from comask.annotation.store import Store
 from comask.predict import PredictionSettings, Predictor
 from comask.run import Run, identify
-from tests.factories import coco_content, write_checkpoint, write_json, write_picture
+from tests.cli.saying import Say
+from tests.factories import coco_content, write_json, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Say = Callable[..., Said]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small.safetensors")
 
 
 @pytest.fixture
@@ -44,19 +29,6 @@ def pictures(tmp_path: Path) -> Path:
     write_picture(folder / "sub/a.png", seed=1)
     write_picture(folder / "sub/häß 雪 #%.png", seed=2)
     return folder
-
-
-@pytest.fixture
-def comask_says(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Say:
-    monkeypatch.chdir(tmp_path)
-
-    def say(*words: object) -> Said:
-        code = cli.main([str(word) for word in words])
-        return Said(code, *capsys.readouterr())
-
-    return say
 
 
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -3,38 +3,22 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import comask
-from comask import cli
 from comask.annotation import coco, rle
 from comask.annotation.records import Rle
 from comask.checkpoint import native
 from comask.data import images
 from comask.predict import PredictionSettings, Predictor
-from tests.factories import coco_content, write_checkpoint, write_json, write_picture
+from tests.cli.saying import Said, Say
+from tests.factories import coco_content, write_json, write_picture
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Say = Callable[..., Said]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small.safetensors")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -44,19 +28,6 @@ def pictures(tmp_path: Path) -> Path:
     write_picture(folder / "sub/a.png", seed=1)
     write_picture(folder / "sub/häß 雪 #%.png", seed=2)
     return folder
-
-
-@pytest.fixture
-def comask_says(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Say:
-    monkeypatch.chdir(tmp_path)
-
-    def say(*words: object) -> Said:
-        code = cli.main([str(word) for word in words])
-        return Said(code, *capsys.readouterr())
-
-    return say
 
 
 def sentences(said: Said) -> list[str]:

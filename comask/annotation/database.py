@@ -1,0 +1,95 @@
+"""The database under a store: a SQLite file by its path, or any other by its URL.
+
+A SQLite file is kept in WAL mode, so that reading never waits for writing.
+"""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from comask.errors import StoreError
+
+_WAIT = 60  # seconds that a writer waits for the others
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def connect(target: str | Path) -> tuple[sa.Engine, str]:
+    """Make an engine, and the name to call it by; raises StoreError."""
+    url, name = _address(target)
+    try:
+        engine = sa.create_engine(url, connect_args=_connect_arguments(url))
+    except (exc.ArgumentError, ImportError, ValueError) as error:
+        raise StoreError(f"{name} can't be opened as a store: {said(error)}") from error
+    if url.get_backend_name() == "sqlite":
+        _tame(engine)
+    return engine, name
+
+
+def said(error: Exception) -> str:
+    """Say in one line what a database complained of; never with the values it was given."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, ImportError):
+        return f"the Python package {cause.name or 'of its driver'} is not installed"
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(cause).__name__
+
+
+def _address(target: str | Path) -> tuple[sa.URL, str]:
+    """Read a path or a URL: what to open, and what to call it (passwords stay secret)."""
+    text = str(target)
+    if "://" in text:
+        try:
+            url = sa.make_url(text)
+        except (exc.ArgumentError, ValueError) as error:
+            raise StoreError("The store's address is no URL that a database has.") from error
+        return url, url.render_as_string(hide_password=True)
+    path = Path(text)
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; a store is a file or a database's URL")
+    if not path.absolute().parent.is_dir():
+        raise StoreError(f"there is no folder {path.absolute().parent} for the store {path.name}")
+    return sa.URL.create("sqlite", database=str(path.absolute())), str(path)
+
+
+def _connect_arguments(url: sa.URL) -> dict[str, Any]:
+    return {"timeout": _WAIT} if url.get_backend_name() == "sqlite" else {}
+
+
+def _tame(engine: sa.Engine) -> None:
+    """Let transactions begin where we say, writers queue up, and readers never wait."""
+
+    @sa.event.listens_for(engine, "connect")
+    def connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        _keep_a_write_ahead_log(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("comask_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Put a SQLite file into WAL mode, once in its life.
+
+    That change does not queue up as writing does: of several connections that make it at once, the
+    losers are told at once that the file is locked. They ask again, and find it made.
+    """
+    until = time.monotonic() + _WAIT
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+            if mode != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+        else:
+            return
