@@ -1,11 +1,10 @@
 """The grid of a dataset: which images are meant, in what order, and what to say of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.actions import judge
 from app.services import CheckpointFile, Services
@@ -13,12 +12,14 @@ from app.services.pairs import JudgedSet, PairShelf
 from app.services.pairs import Question as Sliders
 from comask.annotation.index import DatasetIndex, Filter, ObjectSize
 from comask.evaluate import metrics
-from comask.evaluate.metrics import ImageColumns
+from comask.evaluate.matching import Doubles, Integers
 
 Sort = Literal["file", "errors", "fp", "fn", "lowest_iou", "gap", "duplicates", "score"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 
-_COLUMNS = ("found", "tp", "fp", "fn", "lowest_iou", "gap", "duplicates")
+_COUNTS = ("found", "tp", "fp", "fn", "duplicates")
+_COLUMNS = (*_COUNTS, "lowest_iou", "gap")
+_RISING = ("lowest_iou", "score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class Question:
     name, category, size  as ``index.Filter`` has them
     error                 an error kind that must occur in the image
     cell                  truth and found category of an instance that must occur; None is "none"
+    scores                class scores, both included, between which an instance must lie, of the
+                          category if one is asked for; the sliders hide none of them here
     sort                  the worst first; images that were not judged come last
     """
 
@@ -38,26 +41,42 @@ class Question:
     size: ObjectSize | None = None
     error: str | None = None
     cell: tuple[int | None, int | None] | None = None
+    scores: tuple[float, float] | None = None
     sort: Sort = "file"
     offset: int = 0
     limit: int = 100
 
+    @property
+    def judged_only(self) -> bool:
+        """Say whether only images that a checkpoint has seen can be meant."""
+        return any(one is not None for one in (self.error, self.cell, self.scores))
+
 
 @dataclass(frozen=True)
 class _Judged:
-    """What a run got right and wrong: image i of all columns is row ``rows[i]``."""
+    """What a run made of images: image i of all columns is row ``rows[i]``.
 
-    rows: NDArray[np.int64]
-    columns: ImageColumns
-    score: NDArray[np.float64]  # mean class score of the instances that count; nan without any
+    columns  (I,) each, by name; nan where there is nothing to say. Where nothing can be right or
+             wrong, what says so is not there
+    """
 
-    def places(self, rows: Sequence[int]) -> NDArray[np.int64]:
+    rows: Integers
+    columns: Mapping[str, Doubles]
+
+    def places(self, rows: Sequence[int]) -> Integers:
         """Find rows among the judged ones: (N,), -1 for those that are not."""
         wanted = np.asarray(rows, np.int64)
         if not self.rows.size:
             return np.full(wanted.shape, -1)
         places = np.searchsorted(self.rows, wanted).clip(max=self.rows.size - 1)
         return np.where(self.rows[places] == wanted, places, -1)
+
+    def value(self, name: str, place: int) -> int | float | None:
+        """Say one number as the page reads it."""
+        value = self.columns[name][place].item() if name in self.columns else np.nan
+        if value != value:
+            return None
+        return int(value) if name in _COUNTS else float(value)
 
 
 def answer(
@@ -70,53 +89,68 @@ def answer(
     """Answer with one page of the grid; raises InputError for a cell that there is not."""
     rows = found.rows(Filter(name=asked.name, category=asked.category, size=asked.size))
     judged = None
-    if file is not None and found.has_truth:
-        shelf, kept = services.pairs, judge.open_set(services, dataset, found, file)
+    if file is not None:
+        shelf = services.pairs
+        kept = shelf.get(dataset, found, services.checkpoints.identity(file))
         judged = _judged(shelf, kept, asked.sliders)
-        if asked.error is not None or asked.cell is not None:
-            there = judge.rows_with(shelf, kept, asked.sliders, error=asked.error, cell=asked.cell)
-            rows = [row for row in rows if row in there]
+        rows = _passing(shelf, kept, asked, rows)
         rows = _sorted(rows, judged, asked.sort)
-    elif asked.error is not None or asked.cell is not None:
+    elif asked.judged_only:
         rows = []
     shown = [int(row) for row in rows[asked.offset : asked.offset + asked.limit]]
     cells = _cells(services, dataset, found, file, shown)
     if judged is not None:
         for cell, place in zip(cells, judged.places(shown).tolist(), strict=True):
             if place >= 0:
-                cell |= {name: _value(judged.columns, name, place) for name in _COLUMNS}
+                cell |= {name: judged.value(name, place) for name in _COLUMNS}
     return {"total": len(rows), "offset": asked.offset, "rows": cells}
 
 
 def _judged(shelf: PairShelf, kept: JudgedSet, sliders: Sliders) -> _Judged:
     def work() -> _Judged:
         judgement = shelf.judge(kept, sliders)
-        counted, images = judgement.match.counted, len(judgement.pairs)
-        places = judgement.pairs.found_images[counted]
-        scores = judgement.pairs.class_scores[counted].astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            mean = np.bincount(places, scores, images) / np.bincount(places, minlength=images)
-        return _Judged(np.array(kept.rows, np.int64), metrics.images(judgement), mean)
+        pairs, images = judgement.pairs, len(judgement.pairs)
+        # where nothing can be right or wrong, nothing counts either
+        shown = judgement.match.counted
+        if kept.complaint:
+            shown = pairs.class_scores > sliders.score
+        places = pairs.found_images[shown]
+        count = np.bincount(places, minlength=images).astype(np.float64)
+        total = np.bincount(places, pairs.class_scores[shown].astype(np.float64), images)
+        columns = {
+            "found": count,
+            "score": np.where(count > 0, total / np.maximum(count, 1), np.nan),
+        }
+        if not kept.complaint:
+            known = vars(metrics.images(judgement)).items()
+            columns |= {name: values.astype(np.float64) for name, values in known}
+            columns["errors"] = columns["fp"] + columns["fn"]
+        return _Judged(np.array(kept.rows, np.int64), columns)
 
     return shelf.remember(("grid", kept.token, sliders), work)
 
 
+def _passing(
+    shelf: PairShelf, kept: JudgedSet, asked: Question, rows: Sequence[int]
+) -> Sequence[int]:
+    """Keep the rows whose instances are what was asked for."""
+    if asked.error is not None or asked.cell is not None:
+        if kept.complaint:
+            return []
+        there = judge.rows_with(shelf, kept, asked.sliders, error=asked.error, cell=asked.cell)
+        rows = [row for row in rows if row in there]
+    if asked.scores is not None:
+        there = judge.rows_scored(kept, *asked.scores, category=asked.category)
+        rows = [row for row in rows if row in there]
+    return rows
+
+
 def _sorted(rows: Sequence[int], judged: _Judged, sort: Sort) -> Sequence[int]:
     """Put the worst first; equal ones stay in the file's order."""
-    if sort == "file" or not len(rows):
+    if sort not in judged.columns or not len(rows):
         return rows
-    columns = judged.columns
-    falling = {
-        "errors": columns.fp + columns.fn,
-        "fp": columns.fp,
-        "fn": columns.fn,
-        "gap": columns.gap,
-        "duplicates": columns.duplicates,
-    }
-    rising = {"lowest_iou": columns.lowest_iou, "score": judged.score}
-    values = rising[sort] if sort in rising else -falling[sort].astype(np.float64)
-    places = judged.places(rows)
-    known = np.append(values, np.nan)[places]  # nan, also at -1, comes last
+    values = judged.columns[sort] * (1 if sort in _RISING else -1)
+    known = np.append(values, np.nan)[judged.places(rows)]  # nan, also at -1, comes last
     order: Sequence[int] = np.asarray(rows, np.int64)[np.argsort(known, kind="stable")].tolist()
     return order
 
@@ -159,8 +193,3 @@ def _state(
         return "missing", "There is no such file."
     sentence = "" if file is None else services.complaint(file, key)
     return ("failed", sentence) if sentence else ("waiting", "")
-
-
-def _value(columns: ImageColumns, name: str, place: int) -> int | float | None:
-    value: int | float = getattr(columns, name)[place].item()
-    return None if value != value else value

@@ -1,6 +1,5 @@
 """What a run got right and wrong, as plain values for the page; nothing here calls a model."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -32,8 +31,14 @@ ERRORS = tuple(kind.name.lower() for kind in KINDS)
 def open_set(
     services: Services, dataset: str, found: DatasetIndex, file: CheckpointFile
 ) -> JudgedSet:
-    """Find what a checkpoint's run over a dataset has so far; raises InputError without truth."""
-    return services.pairs.get(dataset, found, services.checkpoints.identity(file))
+    """Find what a checkpoint's run over a dataset has so far.
+
+    Raises InputError where nothing of it can be right or wrong.
+    """
+    kept = services.pairs.get(dataset, found, services.checkpoints.identity(file))
+    if kept.complaint:
+        raise InputError(kept.complaint)
+    return kept
 
 
 def shown_categories(kept: JudgedSet) -> list[Category]:
@@ -92,17 +97,6 @@ def curves(shelf: PairShelf, kept: JudgedSet, iou: float, kind: Kind) -> dict[st
     return {"categories": rows, "mean": drawn.mean if rows else None}
 
 
-def columns(shelf: PairShelf, kept: JudgedSet, asked: Question) -> dict[int, dict[str, Any]]:
-    """Work out what the grid shows and sorts by: {row of the dataset: {column: value}}."""
-    known = metrics.images(shelf.judge(kept, asked))
-    names = list(vars(known))
-    table = zip(*(getattr(known, name).tolist() for name in names), strict=True)
-    return {
-        row: {name: _number(value) for name, value in zip(names, values, strict=True)}
-        for row, values in zip(kept.rows, table, strict=True)
-    }
-
-
 def rows_with(
     shelf: PairShelf,
     kept: JudgedSet,
@@ -118,6 +112,18 @@ def rows_with(
     images = {*pairs.found_images[found[found >= 0]].tolist()}
     images |= {*pairs.truth_images[truth[truth >= 0]].tolist()}
     return frozenset(kept.rows[image] for image in images)
+
+
+def rows_scored(
+    kept: JudgedSet, low: float, high: float, *, category: int | None = None
+) -> frozenset[int]:
+    """List the dataset's rows with an instance of a class score in ``low`` .. ``high``."""
+    pairs = kept.pairs
+    scores = pairs.class_scores.astype(np.float64).round(6)  # 0.3 is not below 0.3 in float32
+    there = (scores >= low) & (scores <= high)
+    if category is not None:
+        there &= pairs.found_categories == category
+    return frozenset(kept.rows[image] for image in set(pairs.found_images[there].tolist()))
 
 
 # -- single instances ---------------------------------------------------------------------------
@@ -315,7 +321,3 @@ def _difference(kept: JudgedSet, row: Difference) -> dict[str, Any]:
         "score_b": row.score_b,
         "change": row.change,
     }
-
-
-def _number(value: float | int) -> float | int | None:
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -110,6 +110,20 @@ def read_cell(text: str | None) -> tuple[int | None, int | None] | None:
     return truth, found
 
 
+def read_range(text: str | None, name: str) -> tuple[float, float] | None:
+    """Read two numbers of 0 .. 1 from an address, the lower one first, a comma between."""
+    if not text:
+        return None
+    parts = text.split(",")
+    numbers = [float(part) if _NUMBER.fullmatch(part) else math.nan for part in parts]
+    if len(numbers) != 2 or not 0 <= numbers[0] <= numbers[1] <= 1:
+        refuse(
+            422,
+            f"{name} must be two numbers from 0 to 1 with a comma between, for example 0.3,0.5.",
+        )
+    return numbers[0], numbers[1]
+
+
 async def read_object(request: Request) -> dict[str, object]:
     """Read a small JSON object that the page sent."""
     content = b""

@@ -14,6 +14,7 @@ from app.api.answers import (
     json_answer,
     read_cell,
     read_choice,
+    read_range,
     read_whole,
     refuse,
 )
@@ -46,6 +47,7 @@ def router(services: Services) -> APIRouter:
             size=read_choice(asked.get("size"), "size", get_args(ObjectSize), None),
             error=read_choice(asked.get("error"), "error", judge.ERRORS, None),
             cell=read_cell(asked.get("cell")),
+            scores=read_range(asked.get("scores"), "scores"),
             sort=read_choice(asked.get("sort"), "sort", grid.SORTS, "file"),
             offset=read_whole(asked.get("offset"), "offset", 0, 10**9, 0),
             limit=read_whole(asked.get("limit"), "limit", 1, MOST_ROWS, 100),

@@ -12,7 +12,7 @@ from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
 from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
-from app.services.runner import Runner, RunState
+from app.services.runner import ElsewhereError, Runner, RunState
 from app.settings import Settings
 from comask.annotation.store import Store
 from comask.errors import CheckpointError, ComaskError, ImageError
@@ -132,18 +132,32 @@ class Services:
         if self.predictions.has(identity, key):
             return None
         detector = self.models.get(file, identity)
+        if not self.predictions.claim(identity, key):
+            raise ElsewhereError
         seen = self._stamp(image)
         start = time.perf_counter()
         try:
             prediction = detector.predict(self.images.pixels(image), candidates=True)
         except CheckpointError:
+            self.predictions.release(identity, key)
             raise
         except Exception as error:
             self.predictions.fail(identity, key, failure_sentence(error), seen)
             raise
         seconds = time.perf_counter() - start
         self.predictions.put(identity, key, prediction, seen)
+        self._prepare_pairs(identity, key, prediction)
         return seconds
+
+    def _prepare_pairs(self, identity: str, key: str, prediction: "Prediction") -> None:
+        place = self.datasets.place(key)
+        found = None if place is None else self.datasets.get(place[0])
+        if place is None or found is None or not found.has_truth:
+            return
+        try:
+            self.pairs.prepare(found, identity, place[1], prediction)
+        except (ComaskError, OSError) as error:  # whoever asks for the numbers is told
+            _LOG.warning("%s", error)
 
     def _stamp(self, image: StoredImage) -> str:
         """Say what a dataset's file is like; an upload's key says it already."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from app.services.recent import Recent
 from comask.annotation.index import DatasetIndex
@@ -19,6 +19,9 @@ from comask.evaluate import matching, metrics
 from comask.evaluate.categories import match_categories
 from comask.evaluate.matching import Kind, Pairs, PairSet
 from comask.evaluate.metrics import Judgement
+
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.predict import Prediction
 
 SETS = 6  # joined ones that are held ready
 ANSWERS = 24  # to questions about them
@@ -55,6 +58,21 @@ class JudgedSet:
     categories: tuple[Category, ...]
     pairs: PairSet
 
+    @property
+    def complaint(self) -> str:
+        """Say why nothing of this can be right or wrong; "" where something can."""
+        if not self.categories:
+            return "The dataset has no annotations, so nothing can be judged"
+        known = self.pairs.found_categories != matching.UNKNOWN
+        if known.size and not known.any():
+            some = ", ".join(one.name for one in self.categories[:3])
+            more = f" and {len(self.categories) - 3} more" if len(self.categories) > 3 else ""
+            return (
+                "The checkpoint finds no class that the annotation file has, so nothing can be "
+                f"judged; the file has {some}{more}"
+            )
+        return ""
+
     def key(self, image: int) -> str:
         """Name an image as the page knows it."""
         return f"d{self.dataset}-{self.rows[image]}"
@@ -87,12 +105,10 @@ class PairShelf:
         self._lock = threading.Lock()
 
     def get(self, dataset: str, found: DatasetIndex, identity: str) -> JudgedSet:
-        """Find what a checkpoint's run over a dataset has so far; raises InputError without truth.
+        """Find what a checkpoint's run over a dataset has so far; without truth nothing is right.
 
         Overlaps that nobody has computed yet are computed now.
         """
-        if not found.has_truth:
-            raise InputError("The dataset has no annotations, so nothing can be judged")
         run = self._find_run(identity, found.fingerprint)
         if run is None:
             return _nothing(dataset, found)
@@ -112,6 +128,15 @@ class PairShelf:
                 self._sets.put(key, known)
             self._asked[key] = time.monotonic() + min(max(FRESH, PATIENCE * took), LONGEST)
             return known
+
+    def prepare(
+        self, found: DatasetIndex, identity: str, row: int, prediction: "Prediction"
+    ) -> None:
+        """Compute the overlaps of an image that was run over just now, so that nobody waits."""
+        run = self._find_run(identity, found.fingerprint)
+        if run is not None:
+            record = found.image(row)
+            self._pair(found, run, row, record.id, record.file_name, prediction)
 
     def judge(self, kept: JudgedSet, asked: Question) -> Judgement:
         """Match a set, or give back the match that was asked for a moment ago."""
@@ -177,12 +202,30 @@ class PairShelf:
             by_name.setdefault(name, []).append((row, number))
         for name, payload in self._store.payloads(run, list(by_name)):
             prediction = unpack(payload)
-            ids = match_categories(prediction.categories, found.categories)
             for row, number in by_name[name]:
-                computed[row] = matching.pair_prediction(found.annotations(row), prediction, ids)
-                token = _truth_token(found, number)
-                self._store.put_pairs(run, name, token, matching.pack(computed[row]))
+                computed[row] = self._pair(found, run, row, number, name, prediction)
         return computed
+
+    def _pair(
+        self,
+        found: DatasetIndex,
+        run: int,
+        row: int,
+        number: int,
+        name: str,
+        prediction: "Prediction",
+    ) -> Pairs:
+        ids = _shared_categories(prediction.categories, found.categories)
+        made = matching.pair_prediction(found.annotations(row), prediction, ids)
+        self._store.put_pairs(run, name, _truth_token(found, number), matching.pack(made))
+        return made
+
+
+def _shared_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict[int, int]:
+    try:
+        return match_categories(own, truth)
+    except InputError:  # the set has a complaint then
+        return {}
 
 
 def _nothing(dataset: str, found: DatasetIndex) -> JudgedSet:

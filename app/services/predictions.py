@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.services.recent import Recent
 from comask import __version__
+from comask.annotation.claims import new_worker
 from comask.annotation.store import Store
 from comask.errors import ComaskError, StoreError
 
@@ -36,6 +37,7 @@ class PredictionShelf:
         """
         self._store, self._place = store, place
         self._settings = dict(settings)
+        self._worker = new_worker()
         self._recent: Recent[tuple[str, str], Prediction] = Recent(in_memory)
 
     def has(self, identity: str, key: str) -> bool:
@@ -82,6 +84,23 @@ class PredictionShelf:
             return None
         self._recent.put((identity, key), prediction)
         return prediction
+
+    def claim(self, identity: str, key: str) -> bool:
+        """Take an image on; False where another process is at it, or has been.
+
+        The claim ends with ``put`` or ``fail``, or is given up with ``release``.
+        """
+        dataset, name = self._place(key)
+        run = self.run(identity, dataset)
+        run.retry([name])
+        return self._store.claim(run.row.id, name, self._worker)
+
+    def release(self, identity: str, key: str) -> None:
+        """Give up a claim on an image that nothing became of."""
+        dataset, name = self._place(key)
+        run = self.find_run(identity, dataset)
+        if run is not None:
+            self._store.release(run, name, self._worker)
 
     def put(self, identity: str, key: str, prediction: "Prediction", stamp: str = "") -> None:
         """Keep a prediction, and what its file was like."""

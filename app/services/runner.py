@@ -13,6 +13,7 @@ from comask.errors import CheckpointError, ComaskError
 Stage = Literal["running", "finished", "stopped", "failed"]
 
 KEPT_RUNS = 200  # older ones that have ended are forgotten
+PAUSE = 0.2  # seconds until an image is asked for again that another process is at
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,6 +42,10 @@ class RunState:
     stage: Stage = "running"
     seconds_left: float | None = None
     sentence: str = ""
+
+
+class ElsewhereError(Exception):
+    """Another process is at this image; it comes up again after the others."""
 
 
 Work = Callable[[CheckpointFile, str], float | None]  # seconds; None: nothing was to be done
@@ -197,6 +202,12 @@ class Runner:
         seconds: float | None = None
         try:
             seconds = self._work(run.checkpoint, key)
+        except ElsewhereError:
+            with self._changed:
+                if key in run.pending:
+                    run.pending[key] = run.pending.pop(key)
+                self._changed.wait(PAUSE)
+            return
         except CheckpointError as error:
             with self._changed:
                 run.pending.clear()

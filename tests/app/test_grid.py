@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 
 from app import api
 from app.services import Services
-from tests.app.planted import plant
+from tests.app.planted import checkpoint, plant, worlds
 
 
 class Page:
@@ -108,6 +108,30 @@ def test_error_kinds_and_cells_choose_images(
     assert page.order(**asked) == rows
 
 
+@pytest.mark.parametrize(
+    ("asked", "rows"),
+    [
+        ({"scores": "0.85,1"}, [0]),
+        ({"scores": "0.55,0.6"}, [0, 1]),  # both ends belong to it
+        ({"scores": "0.3,0.3"}, [2]),  # the slider at 0.5 does not hide it from the filter
+        ({"scores": "0.1,0.29"}, []),
+        ({"scores": "0.3,0.7", "category": 90}, []),  # the only nucleus was called a cell
+        ({"scores": "0.3,0.7", "category": 1}, [0, 1]),
+        ({"scores": "0.3,0.7", "error": "background"}, [1]),
+        ({"scores": "0,1", "sort": "score"}, [1, 0, 2]),
+    ],
+)
+def test_scores_choose_images(page: Page, asked: dict[str, Any], rows: list[int]) -> None:
+    assert page.order(**asked) == rows
+
+
+@pytest.mark.parametrize("scores", ["0.5", "0.7,0.5", "0,2", "nan,1", "a,b", "0,0.5,1"])
+def test_what_is_no_range_of_scores_is_one_sentence(page: Page, scores: str) -> None:
+    answer = page.ask(scores=scores)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("scores must be two numbers from 0 to 1")
+
+
 def test_a_category_that_no_instance_has_is_one_sentence(page: Page) -> None:
     answer = page.ask(cell="5,1")
     assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
@@ -126,6 +150,18 @@ def test_without_truth_nothing_is_judged(page: Page, tmp_path: Path) -> None:
     page.dataset = state.id
     assert [row["fp"] for row in page.rows(sort="errors")] == [None, None, None]
     assert page.order(error="missed") == []
+
+
+def test_without_truth_there_are_still_scores(page: Page, tmp_path: Path) -> None:
+    page.dataset = page.services.datasets.open(tmp_path / "set/images/").id
+    identity = page.services.checkpoints.identity(checkpoint(page.services, "first"))
+    for row, world in enumerate(worlds("first")):
+        page.services.predictions.put(identity, f"d{page.dataset}-{row}", world.prediction())
+    assert [row["found"] for row in page.rows()] == [3, 3, 0]
+    assert [row["found"] for row in page.rows(score=0.6)] == [2, 2, 0]
+    assert page.order(sort="score", score=0.2) == [2, 1, 0]
+    assert page.order(sort="errors") == [0, 1, 2]
+    assert page.order(scores="0.2,0.58") == [1, 2]
 
 
 def test_a_corrected_truth_is_judged_at_once(page: Page, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -16,12 +17,15 @@ from app.services.checkpoints import CheckpointFile
 from app.services.images import KEY_LENGTH, clean_name, encode_picture, encode_thumbnail, key_of
 from app.services.predictions import PredictionShelf
 from app.services.recent import Recent
-from app.services.runner import Runner, RunState
+from app.services.runner import ElsewhereError, Runner, RunState
 from app.settings import Limits, Settings
+from comask.annotation.claims import new_worker
 from comask.annotation.store import OutcomeRow, Store
 from comask.errors import CheckpointError, ConfigError, ImageError, InputError
+from comask.evaluate import matching
 from comask.run import Run
 from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio, wait_for_run
+from tests.factories import coco_content, write_json
 
 CHECKPOINT = CheckpointFile("c", Path("c.safetensors"), "bundled")
 
@@ -350,6 +354,68 @@ def test_the_page_finds_what_the_command_left(tmp_path: Path) -> None:
     assert other.seen == 0
 
 
+def test_the_page_waits_for_what_another_worker_is_at(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for seed in range(2):
+        (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
+    detector = BlobDetector()
+    services = studio(tmp_path, detector, samples=0)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    dataset = _opened(services, pictures)
+    index = services.datasets.get(dataset)
+    assert index is not None
+    run = Run.open(
+        services.store, dataset=index.fingerprint, checkpoint=services.checkpoints.identity(file)
+    )
+    assert services.store.claim(run.row.id, "0.png", new_worker())
+    images = tuple(services.images.find(f"d{dataset}-{row}") for row in range(2))
+    mine = services.start_run("tab", file, images)  # type: ignore[arg-type]
+    until = time.monotonic() + 20
+    while services.prediction(file, f"d{dataset}-1") is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert detector.seen == 1
+    state = services.runner.state(mine)
+    assert state is not None
+    assert (state.stage, state.done) == ("running", 1)
+    run.put("0.png", BlobDetector().predict(np.zeros((8, 9, 3), np.uint8)))
+    wait_for_run(services, mine)
+    state = services.runner.state(mine)
+    assert state is not None
+    assert (state.stage, state.done, state.failures) == ("finished", 2, ())
+    assert detector.seen == 1
+
+
+def test_a_run_leaves_its_overlaps_ready(tmp_path: Path) -> None:
+    """Whoever asks for the numbers after a run waits for no mask to be compared."""
+    home = tmp_path / "set"
+    home.mkdir()
+    (home / "a.png").write_bytes(blobs(seed=1))
+    truth = coco_content()
+    truth["images"] = [{"id": 5, "file_name": "a.png", "width": 80, "height": 60}]
+    truth["annotations"] = []
+    write_json(home / "instances.json", truth)
+    services = studio(tmp_path, samples=0)
+    file = services.checkpoints.find(None)
+    assert file is not None
+    dataset = _opened(services, home)
+    index = services.datasets.get(dataset)
+    image = services.images.find(f"d{dataset}-0")
+    assert index is not None
+    assert index.has_truth
+    assert image is not None
+    wait_for_run(services, services.start_run("tab", file, (image,)))
+    identity = services.checkpoints.identity(file)
+    run = services.predictions.find_run(identity, index.fingerprint)
+    assert run is not None
+    with sqlite3.connect(tmp_path / "workspace" / "runs.sqlite") as database:
+        before = database.execute("SELECT name, payload FROM comask_pairs").fetchall()
+    assert [name for name, _ in before] == ["a.png"]
+    kept = services.pairs.get(dataset, index, identity)
+    assert len(matching.unpack(before[0][1]).scores) == len(kept.pairs.scores) > 0
+
+
 def _opened(services: Services, folder: Path) -> str:
     state = services.datasets.open(folder)
     until = time.monotonic() + 20
@@ -481,6 +547,21 @@ def test_the_time_left_is_the_mean_times_what_is_left() -> None:
     assert state.seconds_left == 6.0  # 3 s each, two images
     gate.set()
     assert _finished(runner, run).seconds_left is None
+
+
+def test_what_another_process_is_at_comes_up_again_after_the_others() -> None:
+    asked: list[str] = []
+
+    def work(_: CheckpointFile, key: str) -> float:
+        asked.append(key)
+        if key == "a" and asked.count("a") < 3:
+            raise ElsewhereError
+        return 1.0
+
+    runner = Runner(work)
+    state = _finished(runner, runner.start("tab", CHECKPOINT, ["a", "b", "c"]))
+    assert asked == ["a", "b", "c", "a", "a"]
+    assert (state.stage, state.done, state.total, state.failures) == ("finished", 3, 3, ())
 
 
 def test_nothing_to_do_is_a_finished_run() -> None:

@@ -18,6 +18,10 @@
     return value >= low && value <= high ? value : null;
   };
   const oneOf = (text, words) => (words.includes(text) ? text : null);
+  const range = (text) => {
+    const ends = text.split(",").map((part) => number(part, 0, 1));
+    return ends.length === 2 && !ends.includes(null) && ends[0] <= ends[1] ? ends.join(",") : "";
+  };
   const letters = (held, names) => Object.entries(names).map(([name, letter]) => (held[name] ? letter : "")).join("");
   const unlettered = (text, names) => Object.fromEntries(Object.entries(names).map(([name, letter]) => [name, text.includes(letter)]));
 
@@ -36,6 +40,7 @@
       sort: text("sort") || START.sort,
       other: text("with") || null,
       ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
+      scores: range(text("scores")),
     };
     const look = {
       threshold: number(said("score"), 0, 1) ?? defaults.threshold,

@@ -4,7 +4,7 @@
   const parts = (globalThis.studioParts ??= {});
   const { api, dom } = parts;
 
-  const LISTED_BY = ["dataset", "checkpoint", "sort", "name", "category", "size", "error", "cell"];
+  const LISTED_BY = ["dataset", "checkpoint", "sort", "name", "category", "size", "scores", "error", "cell"];
   const COUNTED_BY = ["threshold", "iou", "kind"];
   const PAUSE = 200; // milliseconds that a slider has to stand still before the grid counts again
 
@@ -98,7 +98,7 @@
     opened(info) {
       const fresh = this.info?.id !== info.id;
       this.info = info;
-      this.filters.fillCategories(info.categories ?? []);
+      this.filters.fit(info);
       this.runs.open(info, this.place.checkpoint);
       if (this.place.dataset !== info.id) {
         this.place.clearFilters();

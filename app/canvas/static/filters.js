@@ -15,6 +15,7 @@
     ["duplicates", "most found twice"],
     ["score", "lowest score first"],
   ];
+  const UNJUDGED = ["file", "score"]; // what needs no truth
   const SIZES = [
     ["small", "small: below 32² px"],
     ["medium", "medium: up to 96² px"],
@@ -32,6 +33,7 @@
       for (const name of ["category", "size", "error"]) {
         find(`filter-${name}`).addEventListener("change", (event) => place.set({ [name]: event.target.value, ...(name === "error" ? { cell: "" } : {}) }));
       }
+      for (const end of ["low", "high"]) find(`filter-score-${end}`).addEventListener("change", () => place.set({ scores: this.readScores() }));
       find("filter-name").addEventListener("input", (event) => {
         clearTimeout(this.timer);
         this.timer = setTimeout(() => place.set({ name: event.target.value.trim() }), PAUSE);
@@ -42,7 +44,30 @@
       this.show();
     }
 
-    // [{id, name, truth}] of the open dataset
+    // what the open dataset can be filtered and sorted by
+    fit({ categories = [], truth }) {
+      fill(this.find("grid-sort"), truth ? SORTS : SORTS.filter(([name]) => UNJUDGED.includes(name)));
+      this.find("filter-error-row").hidden = !truth;
+      if (!truth && !UNJUDGED.includes(this.place.sort)) this.place.set({ sort: "file" });
+      this.fillCategories(categories);
+    }
+
+    // "low,high" of the two fields, the lower one first; "" where both are empty
+    readScores() {
+      const ends = [["low", 0], ["high", 1]].map(([end, usual]) => {
+        const { value } = this.find(`filter-score-${end}`);
+        return value === "" ? usual : Math.min(1, Math.max(0, Number(value)));
+      });
+      const [low, high] = ends.sort((a, b) => a - b);
+      return low === 0 && high === 1 ? "" : `${low},${high}`;
+    }
+
+    showScores(text) {
+      const [low, high] = text ? text.split(",") : ["", ""];
+      for (const [end, value] of Object.entries({ low, high })) this.find(`filter-score-${end}`).value = value ?? "";
+    }
+
+    // [{id, name, truth}]
     fillCategories(categories) {
       this.names = new Map(categories.map(({ id, name }) => [String(id), name]));
       const sorted = [...categories].sort((a, b) => a.name.localeCompare(b.name));
@@ -62,6 +87,7 @@
       const { find, place } = this;
       for (const name of ["category", "size", "error"]) find(`filter-${name}`).value = place[name];
       if (find("filter-name").value.trim() !== place.name) find("filter-name").value = place.name;
+      this.showScores(place.scores);
       find("grid-sort").value = place.sort;
       find("filter-cell").hidden = !place.cell;
       if (place.cell) find("filter-cell-text").textContent = this.cellText(place.cell);

@@ -3,7 +3,7 @@
   "use strict";
   const parts = (globalThis.studioParts ??= {});
 
-  const FILTERS = ["name", "category", "size", "error", "cell"];
+  const FILTERS = ["name", "category", "size", "scores", "error", "cell"];
   const START = {
     source: null, // "samples", "uploads" or "dataset"; null where no page around says so
     checkpoint: null,
@@ -15,6 +15,7 @@
     name: "",
     category: "",
     size: "",
+    scores: "", // "low,high", or "" for any
     error: "",
     cell: "",
     other: null, // the checkpoint to compare with
