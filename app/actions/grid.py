@@ -32,6 +32,7 @@ class Question:
     cell                  truth and found category of an instance that must occur; None is "none"
     scores                class scores, both included, between which an instance must lie, of the
                           category if one is asked for; the sliders hide none of them here
+    find                  key of an image whose place in the list is asked for as well
     sort                  the worst first; images that were not judged come last
     """
 
@@ -42,6 +43,7 @@ class Question:
     error: str | None = None
     cell: tuple[int | None, int | None] | None = None
     scores: tuple[float, float] | None = None
+    find: str | None = None
     sort: Sort = "file"
     offset: int = 0
     limit: int = 100
@@ -103,7 +105,18 @@ def answer(
         for cell, place in zip(cells, judged.places(shown).tolist(), strict=True):
             if place >= 0:
                 cell |= {name: judged.value(name, place) for name in _COLUMNS}
-    return {"total": len(rows), "offset": asked.offset, "rows": cells}
+    content = {"total": len(rows), "offset": asked.offset, "rows": cells}
+    if asked.find is not None:
+        content["at"] = _place_of(services.datasets.place(asked.find), dataset, rows)
+    return content
+
+
+def _place_of(place: tuple[str, int] | None, dataset: str, rows: Sequence[int]) -> int | None:
+    """Find where an image is in the list; None where it is not in it."""
+    if place is None or place[0] != dataset:
+        return None
+    found = np.flatnonzero(np.asarray(rows, np.int64) == place[1])
+    return int(found[0]) if found.size else None
 
 
 def _judged(shelf: PairShelf, kept: JudgedSet, sliders: Sliders) -> _Judged:

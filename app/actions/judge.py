@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,6 +26,16 @@ if TYPE_CHECKING:  # brings torch, which the first page does not wait for
 Cell = tuple[int | None, int | None]  # truth's and found one's category; None is nobody
 Order = Literal["change", "file", "score"]
 ERRORS = tuple(kind.name.lower() for kind in KINDS)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which differences of two runs are listed: one of ``compare.HAPPENINGS``, or all."""
+
+    sort: Order = "change"
+    only: str | None = None
+    offset: int = 0
+    limit: int = 100
 
 
 def open_set(
@@ -75,12 +85,15 @@ def numbers(shelf: PairShelf, kept: JudgedSet, asked: Question) -> dict[str, Any
 
 
 def curves(shelf: PairShelf, kept: JudgedSet, iou: float, kind: Kind) -> dict[str, Any]:
-    """Draw precision over recall for each category with truth, over all scores."""
+    """Draw precision over recall for each category with truth, over all scores.
+
+    All instances count, as for the numbers beside it; COCO's own takes the best 100 of an image.
+    """
     categories = shown_categories(kept)
     ids = [one.id for one in categories]
     drawn = shelf.remember(
         ("curves", kept.token, iou, kind),
-        lambda: metrics.curves(kept.pairs, ids, iou=iou, kind=kind),
+        lambda: metrics.curves(kept.pairs, ids, iou=iou, kind=kind, limit=None),
     )
     recall = metrics.RECALLS.round(2).tolist()
     rows = [
@@ -183,10 +196,7 @@ def compare(
     first: JudgedSet,
     second: JudgedSet,
     asked: Question,
-    *,
-    sort: Order = "change",
-    offset: int = 0,
-    limit: int = 100,
+    listed: Listing,
 ) -> dict[str, Any]:
     """List what the second run gained, lost and changed, over images that both have seen."""
     both = set(first.rows) & set(second.rows)
@@ -195,13 +205,13 @@ def compare(
     found = shelf.remember(
         key, lambda: comparing.compare(shelf.judge(a, asked), shelf.judge(b, asked))
     )
-    listed = _sorted(found, sort)[offset : offset + limit]
+    rows = [row for row in _sorted(found, listed.sort) if listed.only in (None, row.name)]
     return {
         **found.count(),
         "images": len(both),
-        "total": len(found.rows),
-        "offset": offset,
-        "rows": [_difference(a, row) for row in listed],
+        "total": len(rows),
+        "offset": listed.offset,
+        "rows": [_difference(a, row) for row in rows[listed.offset :][: listed.limit]],
     }
 
 
@@ -215,7 +225,9 @@ def _by_size(
     ap = shelf.remember(
         ("sizes", kept.token, asked.iou, asked.kind),
         lambda: {
-            name: metrics.curves(kept.pairs, ids, iou=asked.iou, kind=asked.kind, area=area).mean
+            name: metrics.curves(
+                kept.pairs, ids, iou=asked.iou, kind=asked.kind, limit=None, area=area
+            ).mean
             for name, area in metrics.SIZES.items()
         },
     )
@@ -311,7 +323,7 @@ def _difference(kept: JudgedSet, row: Difference) -> dict[str, Any]:
     return {
         "key": kept.key(row.image),
         "file_name": kept.names[row.image],
-        "kind": row.kind,
+        "kind": row.name,
         "truth": truth,
         "a": None if row.a is None else f"p{row.a + 1}",
         "b": None if row.b is None else f"p{row.b + 1}",

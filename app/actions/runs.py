@@ -15,15 +15,24 @@ def started(services: Services, dataset: str, found: DatasetIndex, file: Checkpo
     run = current(services, dataset, file)
     if run is not None:
         return run
-    done = services.rows_done(file, dataset)
     missing = frozenset(found.missing)
+    done = services.rows_done(file, dataset) - missing
     pending = [
         services.datasets.key(dataset, row)
         for row in range(len(found))
         if row not in done and row not in missing
     ]
-    here = sum(row not in missing for row in done)
-    return services.runner.start(_owner(services, dataset, file), file, pending, done=here)
+    return services.runner.start(_owner(services, dataset, file), file, pending, done=len(done))
+
+
+def standing(
+    services: Services, dataset: str, found: DatasetIndex, file: CheckpointFile
+) -> dict[str, Any]:
+    """Say what is done of a dataset, and which run goes on over it, if one does."""
+    missing = frozenset(found.missing)
+    done = services.rows_done(file, dataset) - missing
+    run = current(services, dataset, file)
+    return {"run": run, "done": len(done), "total": len(found) - len(missing)}
 
 
 def current(services: Services, dataset: str, file: CheckpointFile) -> str | None:

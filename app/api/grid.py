@@ -48,6 +48,7 @@ def router(services: Services) -> APIRouter:
             error=read_choice(asked.get("error"), "error", judge.ERRORS, None),
             cell=read_cell(asked.get("cell")),
             scores=read_range(asked.get("scores"), "scores"),
+            find=asked.get("find") or None,
             sort=read_choice(asked.get("sort"), "sort", grid.SORTS, "file"),
             offset=read_whole(asked.get("offset"), "offset", 0, 10**9, 0),
             limit=read_whole(asked.get("limit"), "limit", 1, MOST_ROWS, 100),

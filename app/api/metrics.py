@@ -22,6 +22,7 @@ from app.api.answers import (
 from app.services import CheckpointFile, Services
 from app.services.pairs import JudgedSet, Question
 from comask.errors import ComaskError
+from comask.evaluate.compare import HAPPENINGS
 from comask.evaluate.matching import Kind
 
 MOST_ROWS = 500
@@ -82,13 +83,9 @@ def router(services: Services) -> APIRouter:
         first, second = open_set(services, request, "a"), open_set(services, request, "b")
         given = request.query_params.get("sort")
         sort: Order = read_choice(given, "sort", get_args(Order), "change")
-        offset, limit = page(request)
-        return answer(
-            request,
-            lambda: judge.compare(
-                services.pairs, first, second, asked, sort=sort, offset=offset, limit=limit
-            ),
-        )
+        only = read_choice(request.query_params.get("only"), "only", HAPPENINGS, None)
+        listed = judge.Listing(sort, only, *page(request))
+        return answer(request, lambda: judge.compare(services.pairs, first, second, asked, listed))
 
     return routes
 

@@ -31,10 +31,10 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("")
     def current(request: Request, dataset: str = "", checkpoint: str | None = None) -> Response:
-        """Answer with the run that goes on, if one does."""
-        find_dataset(services, dataset)
+        """Answer with the run that goes on, if one does, and how many images are done."""
+        found = find_dataset(services, dataset)
         file = _chosen(services, checkpoint)
-        return _answer(request, {"run": runs.current(services, dataset, file)})
+        return _answer(request, runs.standing(services, dataset, found, file))
 
     @routes.get("/{run}")
     def one(request: Request, run: str) -> Response:

@@ -21,6 +21,7 @@ STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css")
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
+    "levels.js",
     "rle.js",
     "palette.js",
     "raster.js",

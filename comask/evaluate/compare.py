@@ -29,6 +29,7 @@ from comask.evaluate.matching import (
 from comask.evaluate.metrics import Judgement
 
 Happening = Literal["gained", "lost", "changed"]
+HAPPENINGS = ("gained", "lost", "changed", "false_gained", "false_lost")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Difference:
     score_b: float | None
     change: float
 
+    @property
+    def name(self) -> str:
+        """Name what happened, false positives apart from true objects."""
+        return self.kind if self.truth is not None else f"false_{self.kind}"
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -62,9 +68,9 @@ class Comparison:
 
     def count(self) -> dict[str, int]:
         """Count what became of true objects, and false positives apart from them."""
-        counts = dict.fromkeys(("gained", "lost", "changed", "false_gained", "false_lost"), 0)
+        counts = dict.fromkeys(HAPPENINGS, 0)
         for row in self.rows:
-            counts[row.kind if row.truth is not None else f"false_{row.kind}"] += 1
+            counts[row.name] += 1
         return counts
 
 

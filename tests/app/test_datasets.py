@@ -469,7 +469,11 @@ def test_a_run_goes_over_all_images_that_are_there(client: Client) -> None:
     assert [one["state"] for one in grid(opened, dataset)["rows"]] == ["done", "done", "missing"]
     again = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
     assert run_to_end(opened, again)["done"] == 2
-    assert opened.get("/api/runs", params={"dataset": dataset}).json() == {"run": None}
+    assert opened.get("/api/runs", params={"dataset": dataset}).json() == {
+        "run": None,
+        "done": 2,
+        "total": 2,  # the third image's file is missing
+    }
 
 
 def test_a_bad_image_is_named_and_can_be_tried_again(client: Client) -> None:
@@ -497,7 +501,8 @@ def test_a_run_can_be_joined_and_stopped(tmp_path: Path) -> None:
         dataset = ready(opened, folder)["id"]
         run = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
         assert opened.post("/api/runs", json={"dataset": dataset}).json()["run"] == run
-        assert opened.get("/api/runs", params={"dataset": dataset}).json() == {"run": run}
+        joined = opened.get("/api/runs", params={"dataset": dataset}).json()
+        assert joined == {"run": run, "done": 0, "total": 2}
         stopped = opened.post(f"/api/runs/{run}/stop").json()
         assert stopped["stage"] == "stopped"
         detector.gate.set()

@@ -132,6 +132,27 @@ def test_what_is_no_range_of_scores_is_one_sentence(page: Page, scores: str) -> 
     assert answer.json()["detail"].startswith("scores must be two numbers from 0 to 1")
 
 
+@pytest.mark.parametrize(
+    ("find", "asked", "at"),
+    [
+        (0, {}, 0),
+        (2, {}, 2),
+        (0, {"sort": "score"}, 1),
+        (2, {"sort": "score", "limit": 1}, 2),
+        (1, {"name": "1.png"}, None),
+    ],
+)
+def test_an_image_says_where_it_is_in_the_list(
+    page: Page, find: int, asked: dict[str, Any], at: int | None
+) -> None:
+    assert page.ask(find=f"d{page.dataset}-{find}", **asked).json()["at"] == at
+
+
+@pytest.mark.parametrize("find", ["d000000000000-0", "x" * 64, "d-", "%00"])
+def test_a_strange_image_is_nowhere_in_the_list(page: Page, find: str) -> None:
+    assert page.ask(find=find).json()["at"] is None
+
+
 def test_a_category_that_no_instance_has_is_one_sentence(page: Page) -> None:
     answer = page.ask(cell="5,1")
     assert (answer.status_code, type(answer.json()["detail"])) == (422, str)

@@ -135,6 +135,12 @@ def test_two_checkpoints_compared(page: Page) -> None:
     assert (rows["lost"]["truth"], rows["lost"]["a"], rows["lost"]["b"]) == ("t2", "p2", None)
     assert rows["changed"]["truth"] == "t5"
     assert rows["changed"]["change"] == pytest.approx(36 / 44 - 32 / 48)
+    for kind, count in (("gained", 1), ("lost", 1), ("false_gained", 0)):
+        only = page.get("compare", only=kind)
+        assert [row["kind"] for row in only["rows"]] == [kind] * count
+        assert (only["total"], only["changed"]) == (count, 1)
+    page.get("compare", only="better", status=422)
+    assert page.get("compare", b=page.named["a"])["rows"] == []
     back = page.get("compare", a=page.named["b"], b=page.named["a"])
     assert sorted(row["change"] for row in back["rows"]) == sorted(
         -row["change"] for row in found["rows"]

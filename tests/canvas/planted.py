@@ -76,7 +76,7 @@ class Planted:
         put(r"GET /api/traces/(\S+)/(p\d+)", self.trace)
         put(r"GET /api/reports/(\w+)\.html", lambda _: (200, b"<h1>AP 0.42</h1>"))
         put(r"POST /api/runs", self.start)
-        put(r"GET /api/runs", lambda _: (200, {"run": None}))
+        put(r"GET /api/runs", lambda _: (200, self.standing()))
         put(r"GET /api/runs/(\w+)", lambda _: (200, self.run))
         put(r"POST /api/runs/(\w+)/(stop|retry)", self.steer)
         put(r"GET /api/documents/(\S+)", self.document)
@@ -84,6 +84,10 @@ class Planted:
         put(r"GET /api/images/(\S+)", lambda _: (200, picture))
         small = harness.encode_png(cv2.resize(self.picture(), (96, 72)))
         put(r"GET /api/thumbnails/(\S+)", lambda _: (200, small))
+
+    def standing(self) -> dict[str, Any]:
+        done = self.images - 1 if self.judged is None else self.judged
+        return {"run": None, "done": done, "total": self.images - 1}
 
     @staticmethod
     def picture() -> np.ndarray:
@@ -161,9 +165,13 @@ class Planted:
             order = range(self.images - 1, -1, -1)
         if said.get("name"):
             order = [at for at in order if said["name"] in self.row(at)["file_name"]]
-        offset, limit = int(said["offset"]), int(said["limit"])
+        offset, limit = int(said.get("offset", 0)), int(said["limit"])
         rows = [self.row(at) for at in order[offset : offset + limit]]
-        return 200, {"total": len(order), "offset": offset, "rows": rows}
+        content = {"total": len(order), "offset": offset, "rows": rows}
+        if "find" in said:
+            row = int(said["find"].rpartition("-")[2])
+            content["at"] = list(order).index(row) if row in order else None
+        return 200, content
 
     def metrics(self, asked: Asked) -> tuple[int, Any]:
         self.note("metrics", asked)
@@ -180,7 +188,7 @@ class Planted:
                 "cells": CELLS,
             },
             "by_size": {
-                name: {"precision": 0.5, "recall": 0.25, "truth": 12}
+                name: {"precision": 0.5, "recall": 0.25, "ap": 0.4, "truth": 12}
                 for name in ("small", "medium", "large")
             },
             "by_category": [
@@ -233,7 +241,7 @@ class Planted:
                 "key": f"d{DATASET}-0",
                 "file_name": "folder/image-000000.png",
                 "kind": kind,
-                "truth": "t1",
+                "truth": None if kind.startswith("false") else "t1",
                 "a": a,
                 "b": b,
                 "iou_a": 0.8,
@@ -246,9 +254,13 @@ class Planted:
                 ("lost", "p1", None),
                 ("changed", "p2", "p1"),
                 ("gained", None, "p3"),
+                ("false_gained", None, "p4"),
             )
         ]
-        return 200, {"gained": 1, "lost": 1, "changed": 1, "total": 3, "rows": rows}
+        only = asked.said.get("only")
+        rows = [row for row in rows if only in (None, row["kind"])]
+        counts = {"gained": 1, "lost": 1, "changed": 1, "false_gained": 1, "false_lost": 0}
+        return 200, {**counts, "total": len(rows), "rows": rows}
 
     def autopsy(self, asked: Asked) -> tuple[int, Any]:
         self.note("autopsy", asked)

@@ -246,8 +246,14 @@ def test_two_checkpoints_are_compared_instance_by_instance(page: Page, start: St
     expect(page.get_by_test_id("diff")).to_contain_text("Choose a second checkpoint")
     page.get_by_test_id("diff-other").select_option("second")
     rows = page.get_by_test_id("diff-rows").get_by_test_id("line-row")
-    expect(rows).to_have_count(3)
+    expect(rows).to_have_count(4)
     expect(page.get_by_test_id("diff-gained")).to_contain_text("1 gained")
+    expect(page.get_by_test_id("diff-false_gained")).to_contain_text("+ 1 false")
+    expect(rows.last).to_contain_text("nothing right")
+    page.get_by_test_id("diff-false_gained").click()
+    expect(rows).to_have_count(1)
+    page.get_by_test_id("diff-false_gained").click()
+    expect(rows).to_have_count(4)
     expect(rows.first).to_contain_text("lost")
     said = [said for what, said in made.asked if what == "compare"][-1]
     assert (said["a"], said["b"], said["sort"]) == ("first", "second", "change")
@@ -285,7 +291,7 @@ def test_a_run_shows_how_far_it_is_can_be_stopped_and_lists_failures(
     page: Page, start: Start
 ) -> None:
     made = start(judged=2)
-    expect(page.get_by_test_id("run-text")).to_have_text("2 of 24 images")
+    expect(page.get_by_test_id("run-text")).to_have_text("2 of 23 images")  # one file is missing
     page.get_by_test_id("run-start").click()
     expect(page.get_by_test_id("run-text")).to_have_text("4 of 24 images, 2 min left")
     failed = [{"key": f"d{DATASET}-3", "file_name": planted.HOSTILE, "sentence": "Out of memory."}]
@@ -308,7 +314,7 @@ def test_a_run_shows_how_far_it_is_can_be_stopped_and_lists_failures(
 
 
 def test_the_report_stands_on_its_own_page(page: Page, start: Start) -> None:
-    start(f"?source=dataset&dataset={DATASET}&page=report")
+    start(f"?source=dataset&dataset={DATASET}&tab=report")
     frame = page.frame_locator("[data-testid=report-page]")
     expect(frame.locator("h1")).to_have_text("AP 0.42")
     for kind in ("html", "json"):

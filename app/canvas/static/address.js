@@ -9,7 +9,7 @@
   const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
-    ...["source", "dataset", "checkpoint", "mode", "page", "image", "sort", "with", "instance", "score", "iou", "kind"],
+    ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
     ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", ...FILTERS],
   ];
 
@@ -35,10 +35,11 @@
       dataset: text("dataset") || null,
       checkpoint: text("checkpoint") || null,
       mode: oneOf(said("mode"), ["grid", "viewer", "metrics", "compare"]) ?? START.mode,
-      page: oneOf(said("page"), ["browse", "report"]) ?? START.page,
+      page: oneOf(said("tab"), ["browse", "report"]) ?? START.page,
       image: text("image") || null,
       sort: text("sort") || START.sort,
       other: text("with") || null,
+      change: text("change"),
       ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
       scores: range(text("scores")),
     };
@@ -64,7 +65,7 @@
     for (const name of OURS) words.delete(name);
     const put = (name, value, usual) => value !== null && value !== "" && String(value) !== String(usual) && words.set(name, value);
     const inDataset = place.source === "dataset";
-    put("page", place.page, START.page);
+    put("tab", place.page, START.page); // "page" is a word of Gradio's own
     put("source", place.source);
     put("checkpoint", place.checkpoint);
     if (inDataset) {
@@ -72,6 +73,7 @@
       put("mode", place.mode, START.mode);
       put("sort", place.sort, START.sort);
       put("with", place.other);
+      put("change", place.change);
       for (const name of FILTERS) put(name, place[name]);
     }
     if (!inDataset || place.mode === "viewer") {

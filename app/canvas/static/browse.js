@@ -30,7 +30,7 @@
         onanswer: (answer) => this.showFigures(answer),
         onopen: (row) => this.openImage(row.key, row.instance ?? row.truth),
       });
-      this.diff = new parts.Diff(find, this.place, { onopen: (row) => this.openImage(row.key, row.a ?? row.truth) });
+      this.diff = new parts.Diff(find, this.place, { onopen: (row) => this.openDifference(row) });
       this.report = new parts.Report(find);
       this.wire();
       this.place.listen((changed) => this.follow(changed));
@@ -85,7 +85,7 @@
       if (changed.has("checkpoint") || changed.has("other")) this.diff.offer(this.names, place.checkpoint);
       const shows = ["source", "dataset", "mode", "image", "checkpoint", "page"].some((name) => changed.has(name));
       if (shows) this.showImage();
-      if (shows || changed.has("error") || changed.has("cell") || changed.has("other")) this.count();
+      if (shows || changed.has("error") || ["cell", "other", "change"].some((name) => changed.has(name))) this.count();
       this.show();
     }
 
@@ -194,9 +194,20 @@
     // an image of the dataset in front, with an instance picked once it is here
     openImage(key, instance = null, at = null) {
       if (at !== null) this.grid.selected = at;
+      this.located = at === null ? null : `${this.listUrl} ${key}`;
       this.studio.wanted = instance === null ? null : { instance, zoom: true };
       if (this.place.image === key && instance !== null) this.studio.takeWanted();
       this.place.set({ image: key, mode: "viewer" });
+    }
+
+    // where the difference is; what only the second checkpoint found is seen with that one
+    openDifference(row) {
+      const { place } = this;
+      if (row.a === null && row.truth === null) {
+        place.set({ checkpoint: place.other, other: place.checkpoint });
+        this.studio.host.trigger("go_to", {});
+        this.openImage(row.key, row.b);
+      } else this.openImage(row.key, row.a ?? row.truth);
     }
 
     showImage() {
@@ -206,6 +217,21 @@
       if (mode === "viewer" && url !== null) {
         if (url !== this.studio.openUrl || this.studio.store.error) this.studio.open(url);
       } else if (this.place.dataset === null || this.studio.openUrl === null) this.studio.open(null);
+      this.locate();
+    }
+
+    // which place of the list the open image has, where the list was not what opened it
+    async locate() {
+      const { image, front } = this.place;
+      const url = this.listUrl;
+      const stamp = `${url} ${image}`;
+      if (front !== "viewer" || !image || url === null || this.located === stamp) return;
+      this.located = stamp;
+      const said = await api.get(`${url}&limit=1&find=${encodeURIComponent(image)}`, "The list").catch(() => null);
+      if (this.located !== stamp || !Number.isInteger(said?.at)) return;
+      await this.grid.listed;
+      this.grid.select(said.at);
+      this.showPosition();
     }
 
     back() {
@@ -265,7 +291,7 @@
       if (front === "viewer") return this.studio.figures.show("This image", this.store.judged.totals);
       const totals = answer && { ...answer.counts, precision: answer.precision, recall: answer.recall, f1: answer.f1 };
       this.studio.figures.show(answer ? `${dom.grouped(answer.images)} images` : "", totals ?? null);
-      if (answer && this.info) this.runs.know(answer.images, this.info.images);
+      if (answer && this.info) this.runs.know(answer.images, this.info.images - (this.info.missing ?? 0));
       return undefined;
     }
 

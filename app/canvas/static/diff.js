@@ -6,9 +6,11 @@
 
   const PAUSE = 250;
   const KINDS = {
-    gained: ["+", "gained", "missed by the first, found by the second"],
-    lost: ["−", "lost", "found by the first, missed by the second"],
-    changed: ["~", "changed", "found by both, with another score or overlap"],
+    gained: ["+", "gained", "objects that the first missed and the second found"],
+    lost: ["−", "lost", "objects that the first found and the second missed"],
+    changed: ["~", "changed", "objects that both found, with another score or overlap"],
+    false_gained: ["+", "false", "instances of the second that are wrong, with none like them in the first"],
+    false_lost: ["−", "false", "instances of the first that are wrong, with none like them in the second"],
   };
 
   class Diff {
@@ -39,7 +41,7 @@
       const { other } = this.place;
       const ready = asked && other && other !== asked.checkpoint;
       const { checkpoint, ...rest } = asked ?? {};
-      const url = ready ? api.address("/api/compare", { ...rest, a: checkpoint, b: other, sort: "change" }) : null;
+      const url = ready ? api.address("/api/compare", { ...rest, a: checkpoint, b: other, sort: "change", only: this.place.change }) : null;
       if (url === this.url) return;
       this.url = url;
       clearTimeout(this.timer);
@@ -49,9 +51,12 @@
     }
 
     showCounts(about) {
-      const made = Object.entries(KINDS).map(([kind, [sign, word, meaning]]) =>
-        dom.element("span", { class: "cs-diff-count", "data-testid": `diff-${kind}`, title: meaning }, `${sign} `, dom.element("strong", { class: "cs-number" }, dom.grouped(about?.[kind] ?? 0)), ` ${word}`),
-      );
+      const made = Object.entries(KINDS).map(([kind, [sign, word, meaning]]) => {
+        const on = this.place.change === kind;
+        const button = dom.element("button", { type: "button", "data-testid": `diff-${kind}`, "aria-pressed": on, title: `Only ${meaning}` }, `${sign} `, dom.element("strong", { class: "cs-number" }, dom.grouped(about?.[kind] ?? 0)), ` ${word}`);
+        button.addEventListener("click", () => this.place.set({ change: on ? "" : kind }));
+        return button;
+      });
       this.find("diff-counts").replaceChildren(...(about ? made : []));
     }
   }
@@ -59,11 +64,12 @@
   function diffRow(row) {
     const [sign, word] = KINDS[row.kind] ?? ["", row.kind];
     const pair = (name, a, b) => `${name} ${dom.decimals(a ?? null)} → ${dom.decimals(b ?? null)}`;
+    const overlap = row.truth === null ? "nothing right" : pair("IoU", row.iou_a, row.iou_b);
     return [
       dom.element("span", { class: "cs-diff-kind", "data-kind": row.kind }, `${sign} ${word}`),
       dom.element("span", { class: "cs-name" }, row.file_name),
       dom.element("span", { class: "cs-quiet cs-number" }, pair("score", row.score_a, row.score_b)),
-      dom.element("span", { class: "cs-quiet cs-number" }, pair("IoU", row.iou_a, row.iou_b)),
+      dom.element("span", { class: "cs-quiet cs-number" }, overlap),
     ];
   }
 

@@ -59,6 +59,7 @@
       ...verdictFacts(store.verdictOf(one), one),
       ...(one.truth ? [] : scores),
       ["Area", `${grouped(one.area)} px`, "pixels of the mask"],
+      ...(one.levels ? [["Pyramid level", parts.levels.text(one.levels), parts.levels.MEANING]] : []),
       ["Box", `${x1}, ${y1} – ${x2}, ${y2}`, "left, top – right, bottom in image pixels"],
     ];
   }

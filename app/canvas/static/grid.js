@@ -42,7 +42,8 @@
         this.box.scrollTop = 0;
       }
       this.say("");
-      await this.pieces.open(url, keep ? this.first : 0);
+      this.listed = this.pieces.open(url, keep ? this.first : 0);
+      await this.listed;
     }
 
     get total() {

@@ -75,19 +75,12 @@
     facts(one) {
       const rows = dom.facts(one, this.store).filter(([name]) => !SHOWN_ABOVE.has(name));
       const made = rows.flatMap(([name, value, meaning]) => [dom.element("dt", { title: meaning }, name), dom.element("dd", { title: meaning }, value)]);
-      if (one.levels) made.push(dom.element("dt", { title: LEVELS }, "Pyramid level"), dom.element("dd", { title: LEVELS }, levels(one.levels)));
-      return made;
+      const { width, height } = this.store.document.image;
+      return [...made, ...parts.levels.rows(one, [width, height], () => this.draw())];
     }
   }
 
-  const SHOWN_ABOVE = new Set(["Class score", "Mask IoU", "Ranking score", "Verdict", "Matched IoU"]);
-  const LEVELS = "The map of the feature pyramid that it was cut from, by its share of the image: in the first pass, and after refinement. P2 is the finest.";
-
-  function levels([first, second]) {
-    const made = dom.element("span", { "data-testid": "picked-levels" }, dom.element("span", { class: "cs-level" }, `P${first}`));
-    made.append(" → ", dom.element("span", { class: first === second ? "cs-level" : "cs-level cs-moved" }, `P${second}`));
-    return made;
-  }
+  const SHOWN_ABOVE = new Set(["Class score", "Mask IoU", "Ranking score", "Verdict", "Matched IoU", "Pyramid level"]);
 
   // class score + weight x mask IoU = what ranks
   function scoreBars(one) {

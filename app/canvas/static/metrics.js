@@ -117,12 +117,12 @@
 
     fillSizes(sizes) {
       const rows = Object.keys(SIZES).filter((name) => sizes[name]).map((name) => {
-        const { precision, recall, truth } = sizes[name];
+        const { precision, recall, ap, truth } = sizes[name];
         return dom.element(
           "tr",
           {},
           dom.element("th", { scope: "row" }, SIZES[name]),
-          ...[dom.decimals(precision ?? null), dom.decimals(recall ?? null), dom.grouped(truth)].map((text) => dom.element("td", {}, text)),
+          ...[...[precision, recall, ap].map((value) => dom.decimals(value ?? null)), dom.grouped(truth)].map((text) => dom.element("td", {}, text)),
         );
       });
       this.find("by-size").replaceChildren(...rows);

@@ -19,6 +19,7 @@
     error: "",
     cell: "",
     other: null, // the checkpoint to compare with
+    change: "", // which kind of difference is listed, or "" for all
   };
 
   class Place {

@@ -108,7 +108,7 @@
       const stamp = `${one.id} ${depth} ${store.verdictOf(one)?.verdict} ${store.colouring}`;
       if (tooltip.dataset.stamp !== stamp) {
         tooltip.dataset.stamp = stamp;
-        const title = dom.element("strong", {}, dom.chip(one, store), one.truth ? `${one.name} (truth)` : one.name);
+        const title = dom.element("strong", {}, dom.chip(one, store), one.truth ? `${one.name} (truth)` : one.name, dom.element("small", {}, ` ${one.id}`));
         const rows = dom.facts(one, store).flatMap(([name, value]) => [
           dom.element("dt", {}, name),
           dom.element("dd", {}, value),

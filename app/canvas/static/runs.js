@@ -53,7 +53,9 @@
     async join(subject) {
       const url = api.address("/api/runs", { dataset: this.dataset, checkpoint: this.checkpoint });
       const said = await api.get(url, "The run").catch(() => null);
-      if (this.subject !== subject || this.run || !said?.run) return;
+      if (this.subject !== subject || this.run || !said) return;
+      if (said.total > 0) this.know(said.done, said.total);
+      if (!said.run) return;
       this.run = said.run;
       this.look();
     }
