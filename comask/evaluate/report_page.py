@@ -36,7 +36,7 @@ def render(content: Content) -> str:
             _sizes(content["at"]),
             _confusion(content["at"]),
             _categories(content),
-            _paper(content["paper"]),
+            _paper(content),
             f"<footer>Made by {escape(content['made_by'])} from stored results; AP by "
             "pycocotools' definitions.</footer>",
         ]
@@ -198,16 +198,13 @@ def _categories(content: Content) -> str:
     return _section("AP by category", "Measured here, the best first.", _table(head, rows))
 
 
-def _paper(paper: Content) -> str:
-    """Set the paper's own tables apart from everything that was measured."""
+def _paper(content: Content) -> str:
+    """Set the paper's own tables apart from what was measured, which stands below in a row."""
+    paper = content["paper"]
     tables = []
     for table in paper["tables"]:
         if table["rows"]:
-            rows = [
-                "<tr>" + "".join(f"<td>{escape(_text(cell))}</td>" for cell in row) + "</tr>"
-                for row in table["rows"]
-            ]
-            body = _table([escape(name) for name in table["columns"]], rows)
+            body = _beside_the_paper(content, table)
         else:
             body = "<p>This copy of CoMask does not hold the numbers of this table.</p>"
         tables.append(f"<h3>{escape(table['title'])}</h3>{body}")
@@ -217,6 +214,20 @@ def _paper(paper: Content) -> str:
         "<strong>not measured here</strong> and not of this checkpoint.</p>"
         f"{''.join(tables)}</section>"
     )
+
+
+def _beside_the_paper(content: Content, table: Content) -> str:
+    rows = [
+        "<tr>" + "".join(f"<td>{escape(_text(cell))}</td>" for cell in row) + "</tr>"
+        for row in table["rows"]
+    ]
+    name = f"{content['checkpoint']} on {content['dataset']}, measured here"
+    cells = [f"<td>{escape(name)}</td>"]
+    for column in table["columns"][1:]:
+        value = content["numbers"]["segm"].get(column, -1.0)
+        cells.append(f"<td>{'–' if value < 0 else f'{100 * value:.1f}'}</td>")
+    own = f'<tr class="own">{"".join(cells)}</tr>'
+    return _table([escape(column) for column in table["columns"]], [*rows, own])
 
 
 def _section(title: str, note: str, body: str) -> str:

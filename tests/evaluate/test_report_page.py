@@ -128,6 +128,9 @@ def test_the_papers_tables_stand_apart(tmp_path: Path) -> None:
     page = report_page.render(content() | {"paper": findings.paper(place)})
     apart = page[page.index('class="paper"') :]
     assert "<td>ours</td><td>12.3</td>" in apart
+    measured = 100 * content()["numbers"]["segm"]["AP"]
+    assert measured > 0
+    assert f"measured here</td><td>{measured:.1f}</td>" in apart
     assert "not measured here" in apart
     assert "12.3" not in page[: page.index('class="paper"')]
     table["rows"] = [["too", "many", "cells"]]

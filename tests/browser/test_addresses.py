@@ -1,0 +1,136 @@
+"""Whatever is open and however it is looked at: its address opens it again in a fresh browser."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.app.standins import BlobDetector, studio
+from tests.browser.folders import IMAGES, folder_of_blobs, run_over_all
+from tests.browser.served import PATIENCE, Site, serve, state, until
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|copy keyword)"),  # gradio of pandas
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # the codec's
+]
+
+DATASET = "open the dataset and run over it"
+# what is done to the page, one after the other: (name, JavaScript or a test id to click)
+STEPS = (
+    ("samples", ""),
+    (
+        "another sample",
+        "document.querySelectorAll('[data-testid=images] [role=option]')[1].click()",
+    ),
+    ("a score", "slide('threshold', 0.2)"),
+    ("fewer things drawn", "press('switch-boxes'); press('switch-labels')"),
+    ("no truth", "press('layer-truth')"),
+    ("an opacity", "slide('opacity', 80)"),
+    ("a dataset", DATASET),
+    ("sorted", "choose('grid-sort', 'errors')"),
+    ("filtered by name", "slide('filter-name', '.png')"),
+    ("filtered by class", "choose('filter-category', '7')"),
+    ("filtered by score", "choose('filter-score-low', '0.3')"),
+    ("metrics", "press('tab-metrics')"),
+    ("boxes", "press('kind-box'); slide('iou', 0.7)"),
+    ("a comparison", "press('tab-compare')"),
+    ("the report", "press('page-report')"),
+    ("back to the grid", "press('page-browse'); press('tab-grid'); press('filter-clear')"),
+    ("an image", "document.querySelector('[data-testid=tile][data-at=\"3\"]').click()"),
+    ("an instance", "key('n'); key('n')"),
+    ("side by side", "press('panel-side'); press('colour-verdict')"),
+    ("swiped", "press('panel-swipe')"),
+    ("zoomed", "press('zoom-in'); press('zoom-in'); press('zoom-in')"),
+    ("a class off", "document.querySelector('[data-testid=classes] input').click()"),
+)
+HANDS = """
+const find = (name) => document.querySelector(`[data-testid=${name}]`);
+window.press = (name) => find(name).click();
+window.enter = (name, value, kind) => {
+  find(name).value = value;
+  find(name).dispatchEvent(new Event(kind));
+};
+window.slide = (name, value) => enter(name, value, 'input');
+window.choose = (name, value) => enter(name, value, 'change');
+window.key = (key) => {
+  find('canvas').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+};
+"""
+# what depends on the way that led there, or on the clock
+PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    detector = BlobDetector()
+    services = studio(tmp_path, detector)
+    with serve(services) as address:
+        yield Site(address, services, detector)
+
+
+def test_every_state_has_an_address_that_opens_it_again(
+    site: Site, page: Page, browser: Browser, tmp_path: Path
+) -> None:
+    folder = folder_of_blobs(tmp_path / "dataset")
+    page.goto(site.address)
+    until(page, "s.total > 0")
+    page.evaluate(HANDS)
+    for name, step in STEPS:
+        if step == DATASET:
+            page.locator("#source").get_by_text("Dataset").click()
+            page.get_by_test_id("folder").fill(str(folder))
+            page.get_by_test_id("folder-open").click()
+            expect(page.get_by_test_id("tile")).to_have_count(IMAGES, timeout=PATIENCE)
+            run_over_all(page)
+        elif step:
+            page.evaluate(step)
+        before, seen = settled(page)
+        fresh = browser.new_context(viewport=page.viewport_size)
+        again = fresh.new_page()
+        again.goto(page.url)
+        expect(again.get_by_test_id("studio")).to_be_visible(timeout=PATIENCE)
+        again.wait_for_function(
+            "told => window.studio?.state().front === told.front"
+            " && window.studio.state().document === told.document",
+            arg={"front": before["front"], "document": before["document"]},
+            timeout=PATIENCE,
+        )
+        after, there = settled(again)
+        assert after == before, name
+        assert unlike(seen, there) <= 0.001, name
+        fresh.close()
+
+
+def settled(page: Page) -> tuple[dict[str, Any], bytes]:
+    """Wait until the page has not changed for a while; its state and its picture."""
+    page.mouse.move(1, 1)
+    page.evaluate("document.activeElement?.blur()")
+    last, same = b"", 0
+    for _ in range(100):
+        page.wait_for_timeout(150)
+        now = page.screenshot(animations="disabled", caret="hide")
+        same = same + 1 if now == last else 0
+        last = now
+        if same >= 4:
+            break
+    told = {name: value for name, value in state(page).items() if name not in PASSING}
+    if told["front"] != "viewer":
+        del told["zoom"], told["pan"]  # of a picture that is not to be seen
+    told["place"] = {name: value for name, value in told["place"].items() if value is not None}
+    return told, last
+
+
+def unlike(first: bytes, second: bytes) -> float:
+    """Compare two pictures: the share of pixels that differ."""
+    one, other = (
+        cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+        for picture in (first, second)
+    )
+    assert one.shape == other.shape
+    return float((one != other).any(axis=2).mean())
