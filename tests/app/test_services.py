@@ -326,22 +326,9 @@ def test_failures_outlive_the_server(tmp_path: Path) -> None:
 
 def test_the_page_finds_what_the_command_left(tmp_path: Path) -> None:
     """One store, one dataset, one checkpoint: neither runs over what the other has done."""
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for seed in range(3):
-        (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
     detector = BlobDetector()
     services = studio(tmp_path, detector, samples=0)
-    file = services.checkpoints.find(None)
-    assert file is not None
-    dataset = _opened(services, pictures)
-    index = services.datasets.get(dataset)
-    assert index is not None
-    run = Run.open(
-        services.store,
-        dataset=index.fingerprint,
-        checkpoint=services.checkpoints.identity(file),
-    )
+    file, dataset, run, pictures = _begun(services, tmp_path, 3)
     files = [(pictures / f"{seed}.png", f"{seed}.png") for seed in range(3)]
     assert len(list(run.work(BlobDetector(), files[:2]))) == 2
     assert services.rows_done(file, dataset) == {0, 1}
@@ -355,20 +342,9 @@ def test_the_page_finds_what_the_command_left(tmp_path: Path) -> None:
 
 
 def test_the_page_waits_for_what_another_worker_is_at(tmp_path: Path) -> None:
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for seed in range(2):
-        (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
     detector = BlobDetector()
     services = studio(tmp_path, detector, samples=0)
-    file = services.checkpoints.find(None)
-    assert file is not None
-    dataset = _opened(services, pictures)
-    index = services.datasets.get(dataset)
-    assert index is not None
-    run = Run.open(
-        services.store, dataset=index.fingerprint, checkpoint=services.checkpoints.identity(file)
-    )
+    file, dataset, run, _ = _begun(services, tmp_path, 2)
     assert services.store.claim(run.row.id, "0.png", new_worker())
     images = tuple(services.images.find(f"d{dataset}-{row}") for row in range(2))
     mine = services.start_run("tab", file, images)  # type: ignore[arg-type]
@@ -414,6 +390,23 @@ def test_a_run_leaves_its_overlaps_ready(tmp_path: Path) -> None:
     assert [name for name, _ in before] == ["a.png"]
     kept = services.pairs.get(dataset, index, identity)
     assert len(matching.unpack(before[0][1]).scores) == len(kept.pairs.scores) > 0
+
+
+def _begun(services: Services, folder: Path, count: int) -> tuple[CheckpointFile, str, Run, Path]:
+    """Open a folder of pictures, and the run that a command would write into."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for seed in range(count):
+        (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
+    file = services.checkpoints.find(None)
+    assert file is not None
+    dataset = _opened(services, pictures)
+    index = services.datasets.get(dataset)
+    assert index is not None
+    run = Run.open(
+        services.store, dataset=index.fingerprint, checkpoint=services.checkpoints.identity(file)
+    )
+    return file, dataset, run, pictures
 
 
 def _opened(services: Services, folder: Path) -> str:

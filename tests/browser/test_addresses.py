@@ -1,6 +1,5 @@
 """Whatever is open and however it is looked at: its address opens it again in a fresh browser."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.app.standins import BlobDetector, studio
 from tests.browser.folders import IMAGES, folder_of_blobs, run_over_all
-from tests.browser.served import PATIENCE, Site, serve, state, until
+from tests.browser.served import PATIENCE, Site, state, until
 
 pytestmark = [
     pytest.mark.browser,
@@ -64,14 +62,6 @@ window.key = (key) => {
 """
 # what depends on the way that led there, or on the clock
 PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error")
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    detector = BlobDetector()
-    services = studio(tmp_path, detector)
-    with serve(services) as address:
-        yield Site(address, services, detector)
 
 
 def test_every_state_has_an_address_that_opens_it_again(

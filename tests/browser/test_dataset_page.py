@@ -1,29 +1,19 @@
 """A COCO folder on the page, from its path to the stage that lost an object; real routes."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.app.standins import BlobDetector, studio
 from tests.browser.folders import IMAGES, folder_of_blobs, open_folder, run_over_all
-from tests.browser.served import PATIENCE, Site, serve, state, until
+from tests.browser.served import PATIENCE, Site, state, until
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|copy keyword)"),  # gradio of pandas
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # the codec's
 ]
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    detector = BlobDetector()
-    services = studio(tmp_path, detector)
-    with serve(services) as address:
-        yield Site(address, services, detector)
 
 
 def test_from_a_path_to_what_the_model_missed(site: Site, page: Page, tmp_path: Path) -> None:

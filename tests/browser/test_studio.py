@@ -44,15 +44,6 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield Site(address, services, detector)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """Serve a Studio for one test alone."""
-    detector = BlobDetector()
-    services = studio(tmp_path, detector)
-    with serve(services) as address:
-        yield Site(address, services, detector)
-
-
 def test_it_opens_on_the_samples_with_their_instances(shared_site: Site, page: Page) -> None:
     prediction = show(page, shared_site)
     opened = state(page)

@@ -1,4 +1,4 @@
-"""A checkpoint, and a command line that is asked in a folder of its own."""
+"""A checkpoint, pictures, and a command line that is asked in a folder of its own."""
 
 from pathlib import Path
 
@@ -6,12 +6,21 @@ import pytest
 
 from comask import cli
 from tests.cli.saying import Said, Say
-from tests.factories import write_checkpoint
+from tests.factories import write_checkpoint, write_picture
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "small.safetensors")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    write_picture(folder / "a.png")
+    write_picture(folder / "sub/a.png", seed=1)
+    write_picture(folder / "sub/häß 雪 #%.png", seed=2)
+    return folder
 
 
 @pytest.fixture

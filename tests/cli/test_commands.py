@@ -21,15 +21,6 @@ from tests.factories import coco_content, write_json, write_picture
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    write_picture(folder / "a.png")
-    write_picture(folder / "sub/a.png", seed=1)
-    write_picture(folder / "sub/häß 雪 #%.png", seed=2)
-    return folder
-
-
 def sentences(said: Said) -> list[str]:
     return [line for line in said.err.splitlines() if line.startswith("comask")]
 
