@@ -11,72 +11,33 @@ input event to the end of the frame that shows it, so two frames (33 ms) are the
 """
 
 import argparse
-import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import cv2
 import numpy as np
-from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import BrowserContext, Page
+from studio import FIRST_MASK, PATIENCE, SLIDE, WINDOW, chromium, launched, show
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from app.canvas import payload
+from comask.annotation import rle
+from comask.annotation.records import Annotation, Category
 
-from app.canvas import payload  # noqa: E402
-from comask.annotation import rle  # noqa: E402
-from comask.annotation.records import Annotation, Category  # noqa: E402
-
-WINDOW = {"width": 1440, "height": 900}
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-PATIENCE = 180_000  # milliseconds
 SIZE = (1040, 1392)  # of the made-up image: a microscope's
-
-# remembers when the first frame with a predicted mask was over
-FIRST_MASK = """
-(() => {
-  const look = () => {
-    const state = window.studio?.state();
-    const shown = state?.ready && state.shown.some((id) => id.startsWith("p"));
-    if (shown) requestAnimationFrame(() => (window.firstMask = performance.now()));
-    else requestAnimationFrame(look);
-  };
-  requestAnimationFrame(look);
-})();
-"""
-
-# moves the slider through its range; milliseconds of each move until its frame is over
-SLIDE = """
-async (moves) => {
-  const slider = document.querySelector("[data-testid=threshold]");
-  const frame = () => new Promise((done) => requestAnimationFrame(done));
-  const times = [];
-  for (let move = 0; move < moves; move++) {
-    await frame();
-    slider.value = (0.05 + 0.9 * Math.abs(1 - (2 * move) / moves)).toFixed(2);
-    const began = performance.now();
-    slider.dispatchEvent(new Event("input", { bubbles: true }));
-    await frame();  // the canvas draws in this frame ...
-    await frame();  // ... and it is over when the next one begins
-    times.push(performance.now() - began);
-  }
-  return times;
-}
-"""
 
 
 def main() -> None:
     """Measure visits, then the slider, and print a table."""
     given = _arguments().parse_args()
     lines = ["| | ms | requests | kB over the wire |", "|---|---:|---:|---:|"]
-    with studio(given.checkpoint) as (address, seconds), chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as workspace,
+        launched(Path(workspace), given.checkpoint) as server,
+        chromium() as browser,
+    ):
+        address = server.address
         lines.append(row("first visit, model runs", [visit(browser.new_context(), address)]))
         fresh = [visit(browser.new_context(), address) for _ in range(given.rounds)]
         lines.append(row("new browser, image seen before", fresh))
@@ -85,7 +46,7 @@ def main() -> None:
         again = [visit(known, address) for _ in range(given.rounds)]
         lines.append(row("same browser again", again))
         times, drawing, requests = slide(browser.new_context(), address, given)
-    print(f"From the command to the first answer: {seconds:.1f} s\n")
+    print(f"From the command to the first answer: {server.seconds:.1f} s\n")
     print("\n".join(lines))
     print(
         f"\nSlider to paint, {given.instances} instances of {SIZE[1]} x {SIZE[0]} px: "
@@ -142,20 +103,13 @@ def slide(
 ) -> tuple[list[float], float, int]:
     """Move the slider over a made-up document: milliseconds a move, of drawing, and requests."""
     document, picture = crowd(given.instances)
-    page = context.new_page()
-    page.set_viewport_size(WINDOW)  # type: ignore[arg-type]
-    page.route("**/api/documents/**", lambda route: route.fulfill(json=document))
-    page.route("**/api/images/crowd", lambda route: _png(route, picture))
-    page.goto(address, timeout=PATIENCE)
-    page.wait_for_function(
-        "window.studio?.state().ready && studio.state().document === 'crowd'", timeout=PATIENCE
-    )
+    page = show(context, address, document, picture)
     for switch in ("boxes", "labels"):  # as much to draw as there can be
         page.get_by_test_id(f"switch-{switch}").check()
-    page.evaluate(SLIDE, 10)
+    page.evaluate(SLIDE, ["threshold", 10])
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    times: list[float] = page.evaluate(SLIDE, given.moves)
+    times: list[float] = page.evaluate(SLIDE, ["threshold", given.moves])
     drawing = float(page.evaluate("studio.state().paint.drawMs"))
     return times, drawing, len(asked)
 
@@ -192,44 +146,6 @@ def crowd(count: int) -> tuple[payload.Document, np.ndarray]:
         one |= {"id": one["id"].replace("t", "p"), "layer": "prediction", "mask_iou": 0.8}
         one |= {"class_score": score, "score": score + 0.24, "box": [x, y, x + w, y + h]}
     return made, picture
-
-
-def _png(route: Route, picture: np.ndarray) -> None:
-    route.fulfill(body=cv2.imencode(".png", picture)[1].tobytes(), content_type="image/png")
-
-
-# --- server and browser ----------------------------------------------------------------------
-
-
-@contextmanager
-def studio(checkpoint: Path | None) -> Iterator[tuple[str, float]]:
-    """Run ``launch.py`` on a port of its own; gives the page's address and the seconds it took."""
-    with tempfile.TemporaryDirectory() as workspace:
-        command = [sys.executable, "launch.py", "--port=0", f"--workspace={workspace}"]
-        command += [f"--checkpoint={checkpoint.resolve()}"] if checkpoint else []
-        began = time.monotonic()
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        try:
-            assert server.stdout is not None
-            said = server.stdout.readline()
-            if "http" not in said:
-                raise SystemExit("launch.py did not start")
-            address = said.split(" is at ")[1].split()[0]
-            urlopen(f"{address}/manifest.json", timeout=PATIENCE / 1000).close()
-            yield address, time.monotonic() - began
-        finally:
-            server.terminate()
-            server.wait()
-
-
-@contextmanager
-def chromium() -> Iterator[Any]:
-    """Run the machine's own Chromium."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -1,6 +1,5 @@
 """Runs of a checkpoint over a dataset: begin, look, stop, try failed images again."""
 
-from dataclasses import asdict
 from typing import Any
 
 from app.services import CheckpointFile, Services
@@ -62,19 +61,27 @@ def described(services: Services, run: str) -> dict[str, Any] | None:
     known = services.runner.task(run)
     if state is None or known is None:
         return None
-    return _plain(state) | {"run": run, "checkpoint": known[1].name}
+    return _plain(services, state) | {"run": run, "checkpoint": known[1].name}
 
 
-def _plain(state: RunState) -> dict[str, Any]:
+def _plain(services: Services, state: RunState) -> dict[str, Any]:
     return {
         "stage": state.stage,
         "done": state.done,
         "total": state.total,
-        "failed": [asdict(failure) for failure in state.failures[:SHOWN_FAILURES]],
+        "failed": [
+            {"key": one.key, "file_name": _name(services, one.key), "sentence": one.sentence}
+            for one in state.failures[:SHOWN_FAILURES]
+        ],
         "failed_count": len(state.failures),
         "seconds_left": state.seconds_left,
         "sentence": state.sentence,
     }
+
+
+def _name(services: Services, key: str) -> str | None:
+    image = services.images.find(key)
+    return None if image is None else image.file_name
 
 
 def _owner(services: Services, dataset: str, file: CheckpointFile) -> str:

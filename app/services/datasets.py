@@ -24,7 +24,7 @@ from comask.errors import ComaskError, InputError
 
 ID_LENGTH = 12
 KEPT = 20  # datasets that are remembered; the indices of older ones are removed
-PATIENCE = 0.3  # seconds that opening is waited for: most datasets are small
+PATIENCE = 1.0  # seconds that opening is waited for: most datasets take less
 SCHEMA = 1
 
 _KEY = re.compile(rf"d([0-9a-f]{{{ID_LENGTH}}})-(0|[1-9]\d{{0,8}})", re.ASCII)

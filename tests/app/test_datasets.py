@@ -483,6 +483,7 @@ def test_a_bad_image_is_named_and_can_be_tried_again(client: Client) -> None:
     run = opened.post("/api/runs", json={"dataset": dataset}).json()["run"]
     (failed,) = run_to_end(opened, run)["failed"]
     assert failed["key"] == f"d{dataset}-1"
+    assert failed["file_name"] == "b/x.png"
     assert "b/x.png" in failed["sentence"]
     row = grid(opened, dataset)["rows"][1]
     assert (row["state"], row["note"]) == ("failed", failed["sentence"])

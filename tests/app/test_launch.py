@@ -2,7 +2,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -86,9 +85,7 @@ def test_it_serves_the_page_and_stops(tmp_path: Path) -> None:
             manifest = urlopen(f"{address}/manifest.json", timeout=60).read()
         finally:
             started.send_signal(signal.SIGINT)
-            began = time.monotonic()
-            code = started.wait(60)
+            code = started.wait(30)
     assert "CoMask Studio" in page
     assert b"CoMask Studio" in manifest
     assert code == 0
-    assert time.monotonic() - began < 30

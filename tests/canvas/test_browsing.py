@@ -1,6 +1,5 @@
 """A dataset on the page: open it, look through the grid, filter, run, come back by an address."""
 
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -107,17 +106,15 @@ def test_a_hundred_thousand_images_cost_what_is_in_sight(page: Page, start: Star
     expect(page.get_by_test_id("grid-count")).to_have_text("100 000 images")
     nodes = page.evaluate(NODES)
     assert nodes < 1500
-    began = time.perf_counter()
     page.get_by_test_id("jump").fill("90000")
     page.keyboard.press("Enter")
     wanted = page.locator("[data-testid=tile][data-at='89999'][data-state=done]")
-    wanted.wait_for(timeout=5_000)
-    assert time.perf_counter() - began < 1.5  # half a second where nothing else runs
     expect(wanted).to_have_attribute("aria-selected", "true")
     expect(wanted).to_contain_text("image-089999")
     assert page.evaluate(NODES) < nodes + 300
+    expect(page.locator("[data-testid=tile][data-state=loading]")).to_have_count(0)
     offsets = {said["offset"] for what, said in made.asked if what == "grid"}
-    assert len(offsets) <= 3  # nothing on the way was fetched
+    assert offsets == {"0", "89900", "90000"}  # nothing on the way was fetched
     page.keyboard.press("End")
     last = page.locator("[data-testid=tile][data-at='99999'][data-state=done]")
     expect(last).to_be_in_viewport()
@@ -187,7 +184,9 @@ def test_filters_and_order_ask_for_another_list(page: Page, start: Start) -> Non
     page.get_by_test_id("filter-clear").click()
     expect(page.get_by_test_id("grid-count")).to_have_text("24 images")
     page.get_by_test_id("filter-name").fill("nowhere")
-    expect(page.get_by_test_id("grid-note")).to_have_text("No image passes the filters.")
+    expect(page.get_by_test_id("grid-note")).to_contain_text("No image passes the filters.")
+    page.get_by_test_id("grid-clear").click()
+    expect(page.get_by_test_id("grid-count")).to_have_text("24 images")
 
 
 def test_the_numbers_of_the_set_follow_the_sliders_one_request_a_stop(
@@ -235,7 +234,7 @@ def test_error_kinds_and_cells_open_their_instances(page: Page, start: Start) ->
     page.go_back()
     expect(page.get_by_test_id("confusion")).to_be_visible()
     page.get_by_test_id("tab-grid").click()
-    expect(page.get_by_test_id("filter-cell")).to_contain_text("cell found as nothing")
+    expect(page.get_by_test_id("filter-cell")).to_contain_text("cell not found")
     page.get_by_test_id("filter-cell").click()
     assert state(page)["place"]["cell"] == ""
 
@@ -248,10 +247,11 @@ def test_two_checkpoints_are_compared_instance_by_instance(page: Page, start: St
     rows = page.get_by_test_id("diff-rows").get_by_test_id("line-row")
     expect(rows).to_have_count(4)
     expect(page.get_by_test_id("diff-gained")).to_contain_text("1 gained")
-    expect(page.get_by_test_id("diff-false_gained")).to_contain_text("+ 1 false")
-    expect(rows.last).to_contain_text("nothing right")
+    expect(page.get_by_test_id("diff-false_gained")).to_contain_text("+ 1 false gained")
+    expect(rows.last).to_contain_text("no true object")
     page.get_by_test_id("diff-false_gained").click()
     expect(rows).to_have_count(1)
+    expect(page.get_by_test_id("diff-false_gained")).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("diff-false_gained").click()
     expect(rows).to_have_count(4)
     expect(rows.first).to_contain_text("lost")

@@ -243,9 +243,24 @@ def test_the_inspector_draws_where_a_score_comes_from_and_how_well_the_mask_fits
     expect(page.get_by_test_id("picked-verdict")).to_contain_text("nothing there")
 
 
-def test_verdicts_of_three_hundred_follow_the_slider_at_once(opened: Opener) -> None:
-    page = opened(documents.shifted(documents.crowd(300, (520, 696))))
+def test_verdicts_of_three_hundred_follow_the_slider_without_a_request(
+    opened: Opener, site: harness.Site
+) -> None:
+    made = documents.shifted(documents.crowd(300, (520, 696)))
+    surer = sum((one["class_score"] or 0) > 0.5 for one in made["instances"])
+    page = opened(made)
     page.get_by_test_id("colour-verdict").click()
+    before = len(site.asked)
+    right = []
     for hundredths in range(50, 90, 5):
         set_slider(page, "iou", hundredths / 100)
-    assert state(page)["paint"]["drawMs"] < 250
+        now = state(page)
+        verdicts = [one["verdict"] for one in now["verdicts"].values()]
+        tp, fp, fn = (now["totals"][name] for name in ("tp", "fp", "fn"))
+        assert (tp + fp, tp + fn) == (surer, 240)  # each fifth of the 300 has no truth
+        assert [verdicts.count(name) for name in ("tp", "fp", "fn")] == [2 * tp, fp, fn]
+        assert len([one for one in now["shown"] if one.startswith("t")]) == 240
+        right.append(tp)
+    assert right == sorted(right, reverse=True)
+    assert right[0] > right[-1]
+    assert site.asked[before:] == []

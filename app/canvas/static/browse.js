@@ -146,6 +146,7 @@
       const truth = this.info?.truth === true;
       if (front === "viewer" && this.inDataset) return;
       this.metrics.open(truth ? asked : null);
+      if (this.info && !truth) this.metrics.say("This dataset has no annotations to compare with: open an image to see what was found.");
       if (again) {
         this.metrics.again();
         this.list(true);
@@ -276,6 +277,11 @@
       find("jump").max = total;
       const nothing = place.filtered ? "No image passes the filters." : "This dataset holds no images.";
       if (total === 0) this.grid.say(nothing);
+      if (total === 0 && place.filtered) {
+        const clear = dom.element("button", { type: "button", "data-testid": "grid-clear" }, "Show every image");
+        clear.addEventListener("click", () => place.clearFilters());
+        find("grid-note").append(" ", clear);
+      }
       this.showPosition();
     }
 
@@ -303,7 +309,7 @@
       studio.element.dataset.source = place.source ?? "";
       studio.element.toggleAttribute("data-dataset", opened);
       find("dataset-section").hidden = !this.inDataset;
-      find("filters-section").hidden = !opened || front === "report";
+      find("filters-section").hidden = !opened || front === "report" || front === "compare";
       find("match-section").hidden = opened ? !info.truth : !this.store.document?.judged;
       find("tabs").hidden = !opened;
       for (const mode of ["grid", "metrics", "compare"]) {

@@ -80,6 +80,13 @@
       if (changed.has("document") || changed.has("panel")) this.showPanel();
       if (["iou", "kind", "colouring"].some((name) => changed.has(name))) this.showControls();
       if (changed.has("judged")) this.find("colours").hidden = !this.store.judged.totals;
+      if (changed.has("judged") || changed.has("colouring")) this.showLines();
+    }
+
+    // whether lines mean verdicts, or layers
+    showLines() {
+      const verdicts = this.store.colouring === "verdict" && Boolean(this.store.judged.totals);
+      for (const name of ["legend", "layers-section"]) this.find(name).toggleAttribute("data-verdicts", verdicts);
     }
 
     showPanel() {

@@ -27,7 +27,7 @@
 
     cellText(cell) {
       const [truth, found] = cell.split(",").map((id) => this.labels.find((one) => String(one.id) === id)?.name ?? "nothing");
-      if (truth === "nothing") return `${found} where nothing is`;
+      if (truth === "nothing") return `${found}, no true object`;
       if (found === "nothing") return `${truth} not found`;
       return truth === found ? `${truth}, right` : `${truth} found as ${found}`;
     }
@@ -54,12 +54,13 @@
 
     fill(cells, chosen) {
       const none = this.labels.length;
-      const head = chosen.map((at) => dom.element("th", { scope: "col", title: this.name(at) }, dom.element("span", {}, at === none ? "not found" : this.name(at))));
+      const head = chosen.map((at) => dom.element("th", { scope: "col", title: at === none ? "True objects that no instance was matched with" : this.name(at) }, dom.element("span", {}, at === none ? "not found" : this.name(at))));
       const most = Math.max(1, ...chosen.flatMap((row) => chosen.map((column) => (row === column ? 0 : cells[row][column]))));
       const body = chosen.map((row) => {
-        const name = row === none ? "nothing there" : this.name(row);
+        const name = row === none ? "no true object" : this.name(row);
+        const title = row === none ? "Instances that no true object was matched with: poor fits, found twice, nothing there" : name;
         const made = chosen.map((column) => this.cell(cells, row, column, most));
-        return dom.element("tr", {}, dom.element("th", { scope: "row", title: name }, dom.element("span", {}, name)), ...made);
+        return dom.element("tr", {}, dom.element("th", { scope: "row", title }, dom.element("span", {}, name)), ...made);
       });
       const corner = dom.element("th", { class: "cs-quiet" }, "truth ↓ found →");
       this.find("confusion").replaceChildren(

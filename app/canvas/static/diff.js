@@ -9,8 +9,8 @@
     gained: ["+", "gained", "objects that the first missed and the second found"],
     lost: ["−", "lost", "objects that the first found and the second missed"],
     changed: ["~", "changed", "objects that both found, with another score or overlap"],
-    false_gained: ["+", "false", "instances of the second that are wrong, with none like them in the first"],
-    false_lost: ["−", "false", "instances of the first that are wrong, with none like them in the second"],
+    false_gained: ["+", "false gained", "instances of the second that are wrong, with none like them in the first"],
+    false_lost: ["−", "false lost", "instances of the first that are wrong, with none like them in the second"],
   };
 
   class Diff {
@@ -53,7 +53,7 @@
     showCounts(about) {
       const made = Object.entries(KINDS).map(([kind, [sign, word, meaning]]) => {
         const on = this.place.change === kind;
-        const button = dom.element("button", { type: "button", "data-testid": `diff-${kind}`, "aria-pressed": on, title: `Only ${meaning}` }, `${sign} `, dom.element("strong", { class: "cs-number" }, dom.grouped(about?.[kind] ?? 0)), ` ${word}`);
+        const button = dom.element("button", { type: "button", "data-testid": `diff-${kind}`, "aria-pressed": String(on), title: `Only ${meaning}` }, `${sign} `, dom.element("strong", { class: "cs-number" }, dom.grouped(about?.[kind] ?? 0)), ` ${word}`);
         button.addEventListener("click", () => this.place.set({ change: on ? "" : kind }));
         return button;
       });
@@ -64,7 +64,7 @@
   function diffRow(row) {
     const [sign, word] = KINDS[row.kind] ?? ["", row.kind];
     const pair = (name, a, b) => `${name} ${dom.decimals(a ?? null)} → ${dom.decimals(b ?? null)}`;
-    const overlap = row.truth === null ? "nothing right" : pair("IoU", row.iou_a, row.iou_b);
+    const overlap = row.truth === null ? "no true object" : pair("IoU", row.iou_a, row.iou_b);
     return [
       dom.element("span", { class: "cs-diff-kind", "data-kind": row.kind }, `${sign} ${word}`),
       dom.element("span", { class: "cs-name" }, row.file_name),

@@ -44,7 +44,7 @@
     }
     const { image } = json;
     if (!(image?.width > 0 && image?.height > 0) || !Array.isArray(json.instances)) {
-      throw new LoadError("This image's document is incomplete: the image's size or its instances are missing.");
+      throw new LoadError(json.note || "This image's document is incomplete: the image's size or its instances are missing.");
     }
     const names = new Map((json.categories ?? []).map(({ id, name }) => [id, String(name)]));
     const unknown = new Set((json.categories ?? []).filter(({ truth }) => truth === false).map(({ id }) => id));

@@ -79,8 +79,10 @@
 
     cellText(cell) {
       const [truth, found] = cell.split(",");
-      const named = (id, none) => this.names.get(id) ?? (id === "none" || id === "-1" || id === "" ? none : `class ${id}`);
-      return `${named(truth, "nothing")} found as ${named(found, "nothing")}`;
+      const named = (id) => this.names.get(id) ?? `class ${id}`;
+      if (truth === "none") return `${named(found)}, no true object`;
+      if (found === "none") return `${named(truth)} not found`;
+      return truth === found ? `${named(truth)}, right` : `${named(truth)} found as ${named(found)}`;
     }
 
     show() {

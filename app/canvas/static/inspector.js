@@ -47,6 +47,7 @@
       const words = [];
       if (judged.error) words.push(ERRORS[judged.error]);
       if (judged.verdict === null) words.push("below the score, or of a class that the truth does not have");
+      if (judged.verdict === "fn" && !judged.error) words.push("missed");
       if (judged.with) words.push(`IoU ${dom.decimals(judged.iou)} with `);
       const made = dom.element("p", { class: "cs-verdict", "data-testid": "picked-verdict", title: MEANINGS[judged.error] ?? "" }, dom.badge(judged.verdict), ` ${words.join(", ")}`);
       if (judged.with) made.append(this.link(judged.with));
@@ -85,12 +86,13 @@
   // class score + weight x mask IoU = what ranks
   function scoreBars(one) {
     const part = Math.max(0, one.score - one.classScore);
+    const full = part > 0.005 ? FULL : 1; // of a checkpoint that ranks by class score alone
     const weight = one.maskIou > 0.01 ? (part / one.maskIou).toFixed(1) : "0.3";
     const made = bars("score", [
-      ["Class score", one.classScore, FULL, dom.decimals(one.classScore), "0 to 1; the slider compares this one"],
-      [`${weight} × mask IoU`, part, FULL, dom.decimals(part), "the model's own guess of how well its mask fits, weighted"],
-    ]);
-    made.append(dom.element("span", { class: "cs-bar-name", title: "class score + weighted mask IoU: the order of the list" }, "Ranking score"), dom.element("span"), dom.element("strong", { class: "cs-number", "data-testid": "picked-score" }, dom.decimals(one.score)));
+      ["Class score", one.classScore, full, dom.decimals(one.classScore), "0 to 1; the slider compares this one"],
+      [`${weight} × mask IoU`, part, full, dom.decimals(part), "the model's own guess of how well its mask fits, weighted"],
+    ].slice(0, full === 1 ? 1 : 2));
+    made.append(dom.element("span", { class: "cs-bar-name", title: full === 1 ? "the class score: this checkpoint ranks by it alone" : "class score + weighted mask IoU: the order of the list" }, "Ranking score"), dom.element("span"), dom.element("strong", { class: "cs-number", "data-testid": "picked-score" }, dom.decimals(one.score)));
     made.style.setProperty("--from", `${(100 * one.classScore) / FULL}%`);
     return made;
   }

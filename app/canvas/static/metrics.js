@@ -88,7 +88,10 @@
       const empty = answer?.images === 0;
       this.answer = empty ? null : answer;
       answer = this.answer;
-      this.say(empty ? "No image has a result yet: run the checkpoint over the images to see how well it does." : "");
+      const nothing = empty ? "No image has a result yet: run the checkpoint over the images to see how well it does." : "";
+      this.say(nothing);
+      this.find("metrics-note").textContent = nothing;
+      this.find("metrics-note").hidden = !nothing;
       this.find("set-tables").hidden = !answer;
       if (answer) {
         this.fillErrors(answer.errors);
@@ -136,7 +139,10 @@
   }
 
   function instanceRow(row) {
-    const said = [row.instance ? `score ${dom.decimals(row.class_score ?? null)}` : "missed", row.iou > 0 ? `IoU ${dom.decimals(row.iou)}` : "no overlap"];
+    const kind = verdicts.ERRORS[row.error]; // says more than the overlap with nobody
+    const said = row.instance ? [`score ${dom.decimals(row.class_score ?? null)}`] : [kind ?? "missed"];
+    if (row.iou > 0) said.push(`IoU ${dom.decimals(row.iou)}`);
+    else if (row.instance) said.push(kind ?? "no match");
     return [
       dom.element("div", { class: "cs-name" }, row.file_name),
       dom.element("div", { class: "cs-quiet cs-number" }, said.join(" · ")),

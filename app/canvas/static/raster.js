@@ -150,28 +150,46 @@
       target.pixels.fill(colour, start, end);
       return;
     }
+    dash(target.pixels, start, end, phaseOf(pattern, start - row * target.width, row), pattern, colour);
+  }
+
+  // counts the phase on, since working it out anew at every pixel doubles what a frame costs
+  function dash(pixels, start, end, begin, { across, period, drawn, on, off }, colour) {
+    const ink = on ?? colour;
+    let phase = begin;
     for (let at = start; at < end; at++) {
-      const drawn = pattern(at - row * target.width, row, colour);
-      if (drawn !== 0) target.pixels[at] = drawn;
+      if (phase < drawn) pixels[at] = ink;
+      else if (off !== 0) pixels[at] = off;
+      phase += across;
+      if (phase >= period) phase -= period;
     }
   }
 
   const positive = (value, period) => ((value % period) + period) % period;
 
-  // dashes that stay on the image while it is panned; no common direction of an edge hides them
-  const dashes = ({ dash: [x, y], dpr }) => (column, row) =>
-    positive(5 * (column - x) + 3 * (row - y), 40 * dpr) < 24 * dpr ? DASH : GAP;
-  // in a colour of its own: long dashes, or dots
-  const strokes = ({ dash: [x, y], dpr }, period, drawn) => (column, row, colour) =>
-    positive(5 * (column - x) + 3 * (row - y), period * dpr) < drawn * dpr ? colour : GAP;
+  // Where a pixel is in a pattern: 0 .. period, drawn below `drawn`. It stays on the image while that is panned.
+  // on: its colour, or null for the instance's own; off: the colour between, or 0 for none
+  const phaseOf = ({ across, down, period, x, y }, column, row) => positive(across * (column - x) + down * (row - y), period);
+
+  // no common direction of an edge hides these
+  const dashes = ({ dash: [x, y], dpr }, period, drawn, on = null) => ({
+    across: 5,
+    down: 3,
+    period: period * dpr,
+    drawn: drawn * dpr,
+    on,
+    off: GAP,
+    x,
+    y,
+  });
   const PATTERNS = {
     solid: () => null,
-    truth: dashes,
-    dashed: (frame) => strokes(frame, 50, 32),
-    dotted: (frame) => strokes(frame, 18, 9),
+    truth: (frame) => dashes(frame, 40, 24, DASH),
+    // in a colour of its own: long dashes, or dots
+    dashed: (frame) => dashes(frame, 50, 32),
+    dotted: (frame) => dashes(frame, 18, 9),
   };
-  const hatch = ({ dash: [x, y], dpr }) => (column, row, colour) =>
-    positive(column - x + (row - y), 8 * dpr) < 3 * dpr ? colour : 0;
+  const hatch = ({ dash: [x, y], dpr }) => ({ across: 1, down: 1, period: 8 * dpr, drawn: 3 * dpr, on: null, off: 0, x, y });
 
   const whole = new Runs();
   const inner = [new Runs(), new Runs()];

@@ -7,7 +7,7 @@
   class Report {
     constructor(find, layout) {
       Object.assign(this, { find, layout });
-      this.url = null;
+      this.url = undefined; // nothing was asked for yet
       this.latest = null;
     }
 
@@ -25,11 +25,12 @@
       if (url === this.url) return;
       this.url = url;
       this.find("report-page").hidden = true;
-      if (!ready) return this.say("Open a dataset with annotations and choose a checkpoint: its report stands here.");
+      if (!ready) return this.say("Choose Dataset on the left and open one with annotations: its report stands here.");
       this.say("Counting");
       try {
         const answer = await fetch(url, { headers: { Accept: "text/html" } });
         if (this.url !== url) return;
+        if (answer.status === 409) return this.wait(await parts.document.reason(answer, "The report"));
         if (!answer.ok) throw new parts.document.LoadError(await parts.document.reason(answer, "The report"));
         const text = await answer.text();
         if (this.url !== url) return;
@@ -38,9 +39,16 @@
         this.say("");
       } catch (error) {
         if (this.url !== url) return;
-        this.url = null;
+        this.url = undefined;
         this.say(error instanceof TypeError ? "The report could not be fetched: the Studio's server does not answer." : api.sentence(error));
       }
+    }
+
+    // there is nothing to take away yet; asked for again when a run has come further
+    wait(sentence) {
+      for (const kind of ["html", "json"]) this.find(`report-${kind}`).hidden = true;
+      this.url = undefined;
+      this.say(`${sentence[0].toUpperCase()}${sentence.slice(1)} Run it over the images: the report stands here then.`);
     }
 
     say(text) {

@@ -152,7 +152,7 @@
       this.find("run-failed").hidden = failed.length === 0;
       this.find("run-failed-count").textContent = count === 1 ? "1 image failed" : `${dom.grouped(count)} images failed`;
       const lines = failed.slice(0, LISTED).map(({ key, file_name: name, sentence }) => {
-        const line = dom.element("li", { "data-testid": "run-failure" }, dom.element("button", { type: "button", class: "cs-text", "data-key": key }, name ?? key), ` ${sentence}`);
+        const line = dom.element("li", { "data-testid": "run-failure" }, dom.element("button", { type: "button", class: "cs-text", "data-key": key }, name ?? "Show the image"), ` ${parts.tile.reason({ note: sentence, file_name: name })}`);
         return line;
       });
       this.find("run-failures").replaceChildren(...lines);

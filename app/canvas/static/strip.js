@@ -86,7 +86,8 @@
   function row(image, at) {
     const thumb = dom.element("img", { alt: "", loading: "lazy", decoding: "async", draggable: "false" });
     if (image.thumb) thumb.src = image.thumb;
-    const name = dom.element("span", { class: "cs-name" }, image.file_name);
+    const folders = image.file_name.split(/(?<=\/)/).flatMap((part) => [dom.element("wbr"), part]); // lines break there first
+    const name = dom.element("span", { class: "cs-name" }, ...folders);
     const words = dom.element("span", { class: "cs-words" }, name);
     if (image.note) words.append(dom.element("small", { class: "cs-quiet" }, image.note));
     const made = dom.element("div", { class: "cs-image", role: "option", "data-testid": "image" }, thumb, words);

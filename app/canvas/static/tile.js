@@ -49,11 +49,14 @@
   function caption(row) {
     const name = dom.element("div", { class: "cs-name" }, row.file_name);
     const line = dom.element("div", { class: "cs-tally cs-number" });
-    if (row.state !== "done") line.append(dom.element("span", { class: `cs-${row.state}` }, row.note || WORDS[row.state]));
+    if (row.state !== "done") line.append(dom.element("span", { class: `cs-${row.state}` }, reason(row) || WORDS[row.state]));
     else if (row.tp === null || row.tp === undefined) line.append(dom.element("span", {}, row.found === null || row.found === undefined ? "looked at" : `${dom.grouped(row.found)} found`));
     else line.append(...["tp", "fp", "fn"].map((name) => mark(name, row[name])));
     return dom.element("div", { class: "cs-caption" }, name, line);
   }
+
+  // the note, less the file's name where it begins with it: the name stands above
+  const reason = ({ note, file_name: name }) => (note?.startsWith(`${name} `) ? note.slice(name.length + 1) : note);
 
   function mark(name, count) {
     const { sign, plural, css } = verdicts.LOOKS[name];
@@ -64,5 +67,5 @@
     return made;
   }
 
-  parts.tile = { make, stamp };
+  parts.tile = { make, stamp, reason };
 })();
