@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.folders import IMAGES, folder_of_blobs, open_folder, run_over_all
 from tests.browser.served import PATIENCE, Site, state, until
@@ -93,3 +93,20 @@ def test_an_address_of_a_dataset_opens_in_a_fresh_page(
     after = state(page)
     assert {name: after[name] for name in told} == {name: before[name] for name in told}
     assert after["selected"] is not None
+
+
+@pytest.mark.parametrize("tab", ["tab-metrics", "page-report"])
+def test_a_page_that_needs_a_run_offers_it(
+    site: Site, browser: Browser, tmp_path: Path, tab: str
+) -> None:
+    page = browser.new_page()  # that there is no report yet is an error in its console
+    open_folder(page, site, folder_of_blobs(tmp_path / "dataset"))
+    page.get_by_test_id(tab).click()
+    page.get_by_test_id("run-offer").locator("visible=true").click(timeout=PATIENCE)
+    expect(page.get_by_test_id("run-text")).to_have_text(
+        f"{IMAGES} of {IMAGES} images", timeout=PATIENCE
+    )
+    shown = "confusion" if tab == "tab-metrics" else "report-page"
+    expect(page.get_by_test_id(shown)).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_test_id("run-offer").locator("visible=true")).to_have_count(0)
+    page.close()

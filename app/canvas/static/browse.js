@@ -29,9 +29,10 @@
       this.metrics = new parts.SetMetrics(find, this.place, {
         onanswer: (answer) => this.showFigures(answer),
         onopen: (row) => this.openImage(row.key, row.instance ?? row.truth),
+        offer: () => this.runs.offer(),
       });
       this.diff = new parts.Diff(find, this.place, { onopen: (row) => this.openDifference(row) });
-      this.report = new parts.Report(find);
+      this.report = new parts.Report(find, { offer: () => this.runs.offer() });
       this.wire();
       this.place.listen((changed) => this.follow(changed));
       store.listen((changed) => {
@@ -85,7 +86,7 @@
       if (changed.has("checkpoint") || changed.has("other")) this.diff.offer(this.names, place.checkpoint);
       const shows = ["source", "dataset", "mode", "image", "checkpoint", "page"].some((name) => changed.has(name));
       if (shows) this.showImage();
-      if (shows || changed.has("error") || ["cell", "other", "change"].some((name) => changed.has(name))) this.count();
+      if (shows || ["error", "cell", "other", "change"].some((name) => changed.has(name))) this.count();
       this.show();
     }
 

@@ -9,8 +9,9 @@
 
   class SetMetrics {
     // onanswer(answer): new numbers
-    constructor(find, place, { onanswer, onopen }) {
-      Object.assign(this, { find, place, onanswer });
+    // offer(): a button that runs the checkpoint over the images, or null where it has seen some
+    constructor(find, place, { onanswer, onopen, offer }) {
+      Object.assign(this, { find, place, onanswer, offer });
       this.latest = new api.Latest(PAUSE);
       this.answer = null;
       this.url = null;
@@ -92,6 +93,8 @@
       this.say(nothing);
       this.find("metrics-note").textContent = nothing;
       this.find("metrics-note").hidden = !nothing;
+      const button = empty ? this.offer() : null;
+      if (button) this.find("metrics-note").append(button);
       this.find("set-tables").hidden = !answer;
       if (answer) {
         this.fillErrors(answer.errors);

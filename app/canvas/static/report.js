@@ -5,8 +5,9 @@
   const { api } = parts;
 
   class Report {
-    constructor(find, layout) {
-      Object.assign(this, { find, layout });
+    // offer(): a button that runs the checkpoint over the images, or null where it has seen some
+    constructor(find, { offer }) {
+      Object.assign(this, { find, offer });
       this.url = undefined; // nothing was asked for yet
       this.latest = null;
     }
@@ -48,7 +49,9 @@
     wait(sentence) {
       for (const kind of ["html", "json"]) this.find(`report-${kind}`).hidden = true;
       this.url = undefined;
-      this.say(`${sentence[0].toUpperCase()}${sentence.slice(1)} Run it over the images: the report stands here then.`);
+      const button = this.offer();
+      this.say(`${sentence[0].toUpperCase()}${sentence.slice(1)}${button ? " Run it over the images: the report stands here then." : ""}`);
+      if (button) this.find("report-note").append(button);
     }
 
     say(text) {

@@ -113,6 +113,17 @@
       return ["queued", "running", "opening"].includes(this.state?.stage);
     }
 
+    // a button that starts the run, for pages that have nothing to show without it; null where there is something
+    offer() {
+      if (!this.subject || this.running || (this.state ?? this.known)?.done > 0) return null;
+      const button = dom.element("button", { type: "button", "data-testid": "run-offer" }, "Run over all images");
+      button.addEventListener("click", () => {
+        button.disabled = true;
+        this.start();
+      });
+      return button;
+    }
+
     complain(text) {
       this.find("run-complaint").textContent = text;
       this.find("run-complaint").hidden = !text;
