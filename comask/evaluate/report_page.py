@@ -212,7 +212,8 @@ def _paper(content: Content) -> str:
         '<section class="paper"><h2>For comparison: what the paper reports</h2>'
         f"<p>{escape(paper['source'])}. Published numbers of other models on other images: "
         "<strong>not measured here</strong> and not of this checkpoint.</p>"
-        f"{''.join(tables)}<p>A dash stands for a number that this copy does not hold.</p></section>"
+        f"{''.join(tables)}<p>A dash stands for a number that this copy does not hold.</p>"
+        "</section>"
     )
 
 
