@@ -5,7 +5,8 @@ clipped: a refined box may reach beyond the image, its mask never does.
 """
 
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -189,15 +190,25 @@ class Predictor:
 
         ``candidates`` also tells what became of all proposals; the instances are the same.
         """
+        with self.opened(image) as (model, batch, scale):
+            found = model(batch, candidates)[0]
+        size = (image.shape[0], image.shape[1])
+        return to_prediction(found, scale, size, self.info.categories, self.detection)
+
+    @contextmanager
+    def opened(self, image: NDArray[np.uint8]) -> Iterator[tuple[CoMask, ImageBatch, float]]:
+        """Lend the network, what it sees of an image, and the scale: network by image pixels.
+
+        Nobody else runs it meanwhile, and no gradients are kept. Raises InputError for what is no
+        (H, W, 3) uint8 image.
+        """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(
                 f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
             )
         pixels, scale = transforms.prepare(image, self.preprocessing)
         with self._lock, torch.inference_mode(), self._precision():
-            found = self._model(ImageBatch.of([pixels]).to(self.device), candidates)[0]
-        size = (image.shape[0], image.shape[1])
-        return to_prediction(found, scale, size, self.info.categories, self.detection)
+            yield self._model, ImageBatch.of([pixels]).to(self.device), scale
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._bfloat16:

@@ -1,4 +1,4 @@
-"""The command line: ``comask predict | prelabel | evaluate | train | convert | info``.
+"""The command line: ``comask`` and the words that may follow it.
 
 Exit codes: 0 all is well, 1 some images could not be used, 2 the request or a file was refused,
 with one sentence on stderr. What a command needs is imported when it runs, so that help is quick.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import comask
 from comask.annotation import coco, files
 from comask.annotation.records import Dataset
-from comask.cli import prelabel
+from comask.cli import inspect, prelabel
 from comask.cli.shared import (
     add_score,
     add_settings,
@@ -306,6 +306,12 @@ COMMANDS = (
         "Find the instances of many images in a run that can be stopped and goes on.",
         prelabel.add_arguments,
         prelabel.run,
+    ),
+    Command(
+        "inspect",
+        "Show what every branch of every MSFEM contributed to one image.",
+        inspect.add_arguments,
+        inspect.run,
     ),
     Command("evaluate", "Find the twelve COCO numbers.", _add_evaluate, _evaluate),
     Command("train", "Train a model on a COCO folder.", _add_train, _train),

@@ -26,7 +26,7 @@ def served(programs: Path, folder: Path) -> Iterator[str]:
     before: list[str] = []
     if name == "root":  # the server refuses to be root
         name = "postgres"
-        before = ["runuser", "-u", name, "--"]
+        before = [shutil.which("runuser") or "/usr/sbin/runuser", "-u", name, "--"]
         os.chown(folder, *pwd.getpwnam(name)[2:4])
         for parent in folder.parents:
             if parent.stat().st_uid == 0 and parent.is_relative_to("/tmp/"):

@@ -60,6 +60,7 @@ window.key = (key) => {
   find('canvas').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
 };
 """
+TRIES = 4  # a busy machine may still be drawing when nothing has moved for a while
 # what depends on the way that led there, or on the clock
 PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error")
 
@@ -80,21 +81,32 @@ def test_every_state_has_an_address_that_opens_it_again(
             run_over_all(page)
         elif step:
             page.evaluate(step)
-        before, seen = settled(page)
-        fresh = browser.new_context(viewport=page.viewport_size)
-        again = fresh.new_page()
-        again.goto(page.url)
-        expect(again.get_by_test_id("studio")).to_be_visible(timeout=PATIENCE)
-        again.wait_for_function(
-            "told => window.studio?.state().front === told.front"
-            " && window.studio.state().document === told.document",
-            arg={"front": before["front"], "document": before["document"]},
-            timeout=PATIENCE,
-        )
-        after, there = settled(again)
+        for _ in range(TRIES):
+            before, seen = settled(page)
+            after, there = opened_again(page, browser, before)
+            if after == before and unlike(seen, there) <= 0.001:
+                break
         assert after == before, name
         assert unlike(seen, there) <= 0.001, name
-        fresh.close()
+
+
+def opened_again(
+    page: Page, browser: Browser, told: dict[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """Open the page's address in a fresh browser; what is there then, and its picture."""
+    fresh = browser.new_context(viewport=page.viewport_size)
+    again = fresh.new_page()
+    again.goto(page.url)
+    expect(again.get_by_test_id("studio")).to_be_visible(timeout=PATIENCE)
+    again.wait_for_function(
+        "told => window.studio?.state().front === told.front"
+        " && window.studio.state().document === told.document",
+        arg={"front": told["front"], "document": told["document"]},
+        timeout=PATIENCE,
+    )
+    found = settled(again)
+    fresh.close()
+    return found
 
 
 def settled(page: Page) -> tuple[dict[str, Any], bytes]:
@@ -111,7 +123,8 @@ def settled(page: Page) -> tuple[dict[str, Any], bytes]:
             break
     told = {name: value for name, value in state(page).items() if name not in PASSING}
     if told["front"] != "viewer":
-        del told["zoom"], told["pan"]  # of a picture that is not to be seen
+        for name in ("zoom", "pan", "panes"):  # of a picture that is not to be seen
+            del told[name]
     told["place"] = {name: value for name, value in told["place"].items() if value is not None}
     return told, last
 
