@@ -91,9 +91,11 @@ class PredictionShelf:
         The claim ends with ``put`` or ``fail``, or is given up with ``release``.
         """
         dataset, name = self._place(key)
-        run = self.run(identity, dataset)
-        run.retry([name])
-        return self._store.claim(run.row.id, name, self._worker)
+        run = self.run(identity, dataset).row.id
+        known = self._store.outcome(run, name)
+        if known is not None and known.state == "failed":
+            self._store.forget(run, [name])
+        return self._store.claim(run, name, self._worker)
 
     def release(self, identity: str, key: str) -> None:
         """Give up a claim on an image that nothing became of."""

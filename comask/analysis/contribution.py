@@ -75,8 +75,8 @@ def contributions(predictor: Predictor, image: NDArray[np.uint8]) -> tuple[Contr
 
     Raises InputError for what is no such image.
     """
-    size = (image.shape[0], image.shape[1]) if image.ndim == 3 else (0, 0)
     with predictor.opened(image) as (model, batch, scale):
+        size = (image.shape[0], image.shape[1])
         levels = model.neck.merged(model.backbone(batch.tensor))
         return tuple(
             _of_level(msfem, merged, number, stride, scale, size, batch.sizes[0])

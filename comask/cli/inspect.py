@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from comask.annotation import files
-from comask.cli.shared import add_settings, open_predictor, read_settings, say
+from comask.cli.shared import add_view, open_predictor, read_settings, say
 from comask.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", required=True, type=Path, metavar="DIR", help="folder for maps and numbers"
     )
-    add_settings(parser)
-    parser.set_defaults(min_score=None)
+    add_view(parser)
+    parser.set_defaults(min_score=None, max_instances=None)  # no instance is asked for
 
 
 def run(given: argparse.Namespace) -> int:

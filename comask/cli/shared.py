@@ -27,6 +27,11 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-instances", type=whole(1, 100_000), metavar="N", help=f"an image; {OWN}"
     )
+    add_view(parser)
+
+
+def add_view(parser: argparse.ArgumentParser) -> None:
+    """Describe at which size an image is seen, and where the model runs."""
     parser.add_argument(
         "--short-side",
         type=whole(1, 16_384),

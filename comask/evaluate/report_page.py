@@ -210,9 +210,9 @@ def _paper(content: Content) -> str:
         tables.append(f"<h3>{escape(table['title'])}</h3>{body}")
     return (
         '<section class="paper"><h2>For comparison: what the paper reports</h2>'
-        f"<p>{escape(paper['source'])}. Published numbers of other models on other images: "
-        "<strong>not measured here</strong> and not of this checkpoint.</p>"
-        f"{''.join(tables)}<p>A dash stands for a number that this copy does not hold.</p>"
+        f"<p>{escape(paper['source'])}. Published numbers of other models on other images, "
+        "<strong>not measured here</strong>; this checkpoint's own stand below a heavy line.</p>"
+        f"{''.join(tables)}<p>A dash stands for a number that is not known here.</p>"
         "</section>"
     )
 

@@ -251,6 +251,11 @@ def test_two_checkpoints_are_compared_instance_by_instance(page: Page, start: St
     expect(rows.last).to_contain_text("no true object")
     page.get_by_test_id("diff-false_gained").click()
     expect(rows).to_have_count(1)
+    rows.first.click()  # it is to be seen with the second checkpoint alone
+    until(page, "s.front === 'viewer' && s.place.checkpoint === 'second'")
+    page.go_back()
+    until(page, "s.front === 'compare' && s.place.checkpoint === 'first'")
+    assert state(page)["place"]["other"] == "second"
     expect(page.get_by_test_id("diff-false_gained")).to_have_attribute("aria-pressed", "true")
     page.get_by_test_id("diff-false_gained").click()
     expect(rows).to_have_count(4)

@@ -11,3 +11,11 @@ class Said(NamedTuple):
 
 
 Say = Callable[..., Said]
+
+
+def assert_refused(answer: Said, sentence: str) -> None:
+    """Hold an answer to exit code 2 and one sentence."""
+    assert (answer.code, answer.out) == (2, "")
+    assert sentence in answer.err
+    assert answer.err.startswith("comask")
+    assert answer.err.count("\n") == 1

@@ -15,7 +15,7 @@ from comask.annotation.records import Rle
 from comask.checkpoint import native
 from comask.data import images
 from comask.predict import PredictionSettings, Predictor
-from tests.cli.saying import Said, Say
+from tests.cli.saying import Said, Say, assert_refused
 from tests.factories import coco_content, write_json, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -246,11 +246,7 @@ def test_refusals_are_one_sentence_and_exit_code_2(
     Path("empty").mkdir()
     write_json(Path("t.json"), coco_content())
     write_json(Path("r.json"), [{"image_id": 1, "category_id": 1, "bbox": [0] * 4, "score": 1}])
-    answer = comask_says(*words)
-    assert (answer.code, answer.out) == (2, "")
-    assert said in answer.err
-    assert answer.err.startswith("comask")
-    assert answer.err.count("\n") == 1
+    assert_refused(comask_says(*words), said)
     assert not Path("o.json").exists()
 
 

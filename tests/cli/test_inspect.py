@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.saying import Say
+from tests.cli.saying import Say, assert_refused
 
 NAMES = [f"P{level}-{branch}" for level in (2, 3, 4, 5) for branch in ("1x", "8x", "4x", "2x")]
 
@@ -46,8 +46,5 @@ def test_refusals_are_one_sentence(
     comask_says: Say, checkpoint: Path, pictures: Path, words: tuple[str, ...], said: str
 ) -> None:
     Path("a.txt").write_text("no picture\n")
-    answer = comask_says("inspect", *words, "--checkpoint", checkpoint)
-    assert answer.code == 2
-    assert said in answer.err
-    assert answer.err.count("\n") == 1
+    assert_refused(comask_says("inspect", *words, "--checkpoint", checkpoint), said)
     assert not Path("maps").exists()

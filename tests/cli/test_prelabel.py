@@ -16,7 +16,7 @@ from comask.annotation.index import DatasetIndex
 from comask.annotation.store import Store
 from comask.predict import PredictionSettings, Predictor
 from comask.run import Run, identify
-from tests.cli.saying import Say
+from tests.cli.saying import Say, assert_refused
 from tests.factories import coco_content, write_json, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,11 +214,7 @@ def test_refusals_are_one_sentence_and_exit_code_2(
     write_json(Path("t.json"), coco_content())
     write_json(Path("list.json"), [1])
     write_json(Path("bare.json"), {"images": [], "categories": [], "annotations": []})
-    answer = comask_says(*words)
-    assert (answer.code, answer.out) == (2, "")
-    assert said in answer.err
-    assert answer.err.startswith("comask")
-    assert answer.err.count("\n") == 1
+    assert_refused(comask_says(*words), said)
     assert not Path("o.json").exists()
 
 

@@ -194,22 +194,20 @@
     }
 
     // an image of the dataset in front, with an instance picked once it is here
-    openImage(key, instance = null, at = null) {
+    openImage(key, instance = null, at = null, checkpoints = {}) {
       if (at !== null) this.grid.selected = at;
       this.located = at === null ? null : `${this.listUrl} ${key}`;
       this.studio.wanted = instance === null ? null : { instance, zoom: true };
       if (this.place.image === key && instance !== null) this.studio.takeWanted();
-      this.place.set({ image: key, mode: "viewer" });
+      this.place.set({ image: key, mode: "viewer", ...checkpoints });
     }
 
     // where the difference is; what only the second checkpoint found is seen with that one
     openDifference(row) {
       const { place } = this;
-      if (row.a === null && row.truth === null) {
-        place.set({ checkpoint: place.other, other: place.checkpoint });
-        this.studio.host.trigger("go_to", {});
-        this.openImage(row.key, row.b);
-      } else this.openImage(row.key, row.a ?? row.truth);
+      if (row.a !== null || row.truth !== null) return this.openImage(row.key, row.a ?? row.truth);
+      this.openImage(row.key, row.b, null, { checkpoint: place.other, other: place.checkpoint }); // one step for Back
+      return this.studio.host.trigger("go_to", {});
     }
 
     showImage() {
