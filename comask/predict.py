@@ -6,7 +6,7 @@ clipped: a refined box may reach beyond the image, its mask never does.
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -196,18 +196,24 @@ class Predictor:
         return to_prediction(found, scale, size, self.info.categories, self.detection)
 
     @contextmanager
-    def opened(self, image: NDArray[np.uint8]) -> Iterator[tuple[CoMask, ImageBatch, float]]:
+    def opened(
+        self, image: NDArray[np.uint8], *, gradients: bool = False
+    ) -> Iterator[tuple[CoMask, ImageBatch, float]]:
         """Lend the network, what it sees of an image, and the scale: network by image pixels.
 
-        Nobody else runs it meanwhile, and no gradients are kept. Raises InputError for what is no
-        (H, W, 3) uint8 image.
+        Nobody else runs it meanwhile. With ``gradients`` autograd runs, in float32 whatever the
+        predictor's own precision is; gradients are asked for with ``torch.autograd.grad``, which
+        leaves nothing behind. Raises InputError for what is no (H, W, 3) uint8 image.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise InputError(
                 f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
             )
         pixels, scale = transforms.prepare(image, self.preprocessing)
-        with self._lock, torch.inference_mode(), self._precision():
+        with self._lock, ExitStack() as modes:
+            modes.enter_context(torch.enable_grad() if gradients else torch.inference_mode())
+            if not gradients:
+                modes.enter_context(self._precision())
             yield self._model, ImageBatch.of([pixels]).to(self.device), scale
 
     def _precision(self) -> AbstractContextManager[object]:

@@ -5,7 +5,7 @@ times; the deepest feeds the next shallower one, and so on: a cascade. The fusin
 sees the level first, then the branches from the deepest to the shallowest.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -36,12 +36,16 @@ class Msfem(nn.Module):
         enriched: Tensor = self.attention(fused)
         return enriched
 
-    def views(self, level: Tensor) -> list[Tensor]:
-        """Run the cascade: the coarse outputs, deepest first, (B, C, H / 2^d, W / 2^d) each."""
+    def views(self, level: Tensor, silent: Collection[int] = ()) -> list[Tensor]:
+        """Run the cascade: the coarse outputs, deepest first, (B, C, H / 2^d, W / 2^d) each.
+
+        Branches of ``silent``, counted from the level's own 0, give zeros, to their heirs as well.
+        """
         coarse: list[Tensor] = []
-        for branch in self.branches:
+        for number, branch in enumerate(self.branches, start=1):
             deeper = enlarge(coarse[-1], level) if coarse else None
-            coarse.append(branch(level, deeper))
+            view: Tensor = branch(level, deeper)
+            coarse.append(torch.zeros_like(view) if number in silent else view)
         return coarse
 
     def parts(self, level: Tensor, coarse: list[Tensor]) -> Iterator[Tensor]:
@@ -55,11 +59,17 @@ class Msfem(nn.Module):
         for view, weight in zip(coarse, others, strict=True):
             yield enlarge(F.conv2d(view, weight), level)
 
-    def fused(self, level: Tensor, coarse: list[Tensor]) -> Tensor:
-        """Fuse the level and its views before attention: (B, C, H, W)."""
+    def fused(self, level: Tensor, coarse: list[Tensor], without: Collection[int] = ()) -> Tensor:
+        """Fuse the level and its views before attention: (B, C, H, W).
+
+        The parts of the branches of ``without``, counted from the level's own 0, are left out.
+        """
+        bias = self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
         parts = self.parts(level, coarse)
-        total = next(parts) + self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
-        for part in parts:
+        kept = (part for number, part in enumerate(parts) if number not in without)
+        first = next(kept, None)
+        total = bias.expand(level.shape).clone() if first is None else first + bias
+        for part in kept:
             total += part
         return total
 
@@ -78,14 +88,19 @@ class Unit(nn.Module):
         Two maps are convolved apart and added up: what a convolution of their concatenation
         (``deeper`` first) gives, without building it.
         """
+        return F.relu(self.norm(self.convolved(level, deeper)), inplace=True)
+
+    def convolved(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
+        """Do the convolution alone: (B, C, H, W), maybe twice -> (B, C, H / 2, W / 2)."""
         level = _widened(level)
         if deeper is None:
-            return F.relu(self.norm(self.conv(level)), inplace=True)
+            alone: Tensor = self.conv(level)
+            return alone
         deeper = _widened(deeper)
         weights = self.conv.weight.split([deeper.shape[1], level.shape[1]], dim=1)
         seen = F.conv2d(level, weights[1], self.conv.bias, stride=2, padding=1)
         seen += F.conv2d(deeper, weights[0], stride=2, padding=1)
-        return F.relu(self.norm(seen), inplace=True)
+        return seen
 
 
 def _widened(level: Tensor) -> Tensor:
