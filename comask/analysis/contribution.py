@@ -10,22 +10,23 @@ Letters: C channels, h x w cells of a level without its padding, K branches: the
 ("1x"), then from the deepest ("8x" is halved three times) to the shallowest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from comask.analysis.registration import cells_of
-from comask.model.backbone import STRIDES
+from comask.analysis.activation import LevelLook, Look, branch_names, look
 from comask.model.msfem import Msfem, enlarge
-from comask.model.neck import LEVELS
 from comask.predict import Predictor
 from comask.structures import Size
 
 Floats = NDArray[np.float32]
+
+__all__ = ["Contribution", "branch_names", "contributions", "contributions_of", "split"]
 
 _LEAST = 1e-12  # of a length that is divided by
 
@@ -75,64 +76,48 @@ def contributions(predictor: Predictor, image: NDArray[np.uint8]) -> tuple[Contr
 
     Raises InputError for what is no such image.
     """
-    with predictor.opened(image) as (model, batch, scale):
-        size = (image.shape[0], image.shape[1])
-        levels = model.neck.merged(model.backbone(batch.tensor))
-        return tuple(
-            _of_level(msfem, merged, number, stride, scale, size, batch.sizes[0])
-            for msfem, merged, number, stride in zip(
-                model.neck.msfem, levels, LEVELS, STRIDES, strict=True
-            )
-        )
+    return contributions_of(look(predictor, image))
 
 
-def branch_names(count: int) -> tuple[str, ...]:
-    """Name the branches of an MSFEM: 4 -> ("1x", "8x", "4x", "2x")."""
-    return ("1x", *(f"{2**depth}x" for depth in range(count - 1, 0, -1)))
+def contributions_of(seen: Look) -> tuple[Contribution, ...]:
+    """Split the levels of a look into their branches' parts; nothing of the network runs again."""
+    return tuple(_of_level(one, seen.scale, seen.size) for one in seen.levels)
 
 
-def split(msfem: Msfem, level: Tensor) -> tuple[list[Tensor], Tensor]:
+def split(msfem: Msfem, level: Tensor, coarse: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
     """Give the parts of a level, (1, C, H, W) each, and the fused map that they should add up to.
 
     The fused map is computed as the paper draws it, from the concatenation, and not from the parts.
     """
-    coarse = msfem.views(level)
-    parts = list(msfem.parts(level, coarse))
+    parts = list(msfem.parts(level, list(coarse)))
     seen = torch.cat([level, *(enlarge(view, level) for view in coarse)], dim=1)
     return parts, F.conv2d(seen, msfem.fuse.weight, msfem.fuse.bias)
 
 
-def _of_level(
-    msfem: nn.Module,
-    level: Tensor,
-    number: int,
-    stride: int,
-    scale: float,
-    size: Size,
-    shown: Size,
-) -> Contribution:
-    assert isinstance(msfem, Msfem)
-    parts, fused = split(msfem, level)
-    bias = msfem.fuse.bias.view(-1, 1, 1)  # type: ignore[union-attr]
-    whole = fused[0].float()
-    added = torch.stack([part[0].float() for part in parts]).sum(dim=0) + bias
+@torch.inference_mode()
+def _of_level(one: LevelLook, scale: float, size: Size) -> Contribution:
+    coarse = [view.float() for view in one.coarse]
+    parts, fused = split(one.msfem, one.merged.float(), coarse)
+    bias = one.msfem.fuse.bias.view(-1, 1, 1)  # type: ignore[union-attr]
+    whole = fused[0]
+    added = torch.stack([part[0] for part in parts]).sum(dim=0) + bias
     unexplained = (added - whole).abs().max() / whole.abs().max().clamp(min=_LEAST)
     length = whole.norm(dim=0)
     direction = whole / length.clamp(min=_LEAST)
-    height, width = cells_of(shown, stride)
+    height, width = one.cells
 
     def cut(values: Tensor) -> Floats:
-        kept: Floats = values[..., :height, :width].float().cpu().numpy()
+        kept: Floats = values[..., :height, :width].cpu().numpy()
         return kept
 
     return Contribution(
-        level=number,
-        stride=stride,
+        level=one.level,
+        stride=one.stride,
         scale=scale,
         size=size,
-        branches=branch_names(len(parts)),
-        strength=cut(torch.stack([part[0].float().norm(dim=0) for part in parts])),
-        share=cut(torch.stack([(part[0].float() * direction).sum(dim=0) for part in parts])),
+        branches=one.branches,
+        strength=cut(torch.stack([part[0].norm(dim=0) for part in parts])),
+        share=cut(torch.stack([(part[0] * direction).sum(dim=0) for part in parts])),
         bias=cut((bias * direction).sum(dim=0)),
         fused=cut(length),
         unexplained=float(unexplained),

@@ -152,8 +152,12 @@ class ChannelAttention(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
+        return F.relu(fused * self.weights(fused))
+
+    def weights(self, fused: Tensor) -> Tensor:
+        """Say what the fused map is multiplied by: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""
         gate: Tensor = self.gate(fused)
-        return F.relu(fused * gate)
+        return gate
 
 
 class ResidualChannelAttention(nn.Module):
@@ -167,8 +171,13 @@ class ResidualChannelAttention(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
-        gated = fused * self.gate(fused)
+        gated = fused * self.weights(fused)
         return F.relu(gated + self.norm(self.conv(gated)), inplace=True)
+
+    def weights(self, fused: Tensor) -> Tensor:
+        """Say what the fused map is multiplied by: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""
+        gate: Tensor = self.gate(fused)
+        return gate
 
 
 class SpatialChannelAttention(nn.Module):
@@ -181,9 +190,18 @@ class SpatialChannelAttention(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to positions and channels: (B, C, H, W) -> (B, C, H, W)."""
-        summary = torch.stack([fused.mean(dim=1), fused.amax(dim=1)], dim=1)
-        attended: Tensor = self.rca(fused * torch.sigmoid(self.position(summary)))
+        attended: Tensor = self.rca(fused * self._positions(fused))
         return attended
+
+    def weights(self, fused: Tensor) -> Tensor:
+        """Say what the fused map is multiplied by: (B, C, H, W) -> the same, in 0 .. 1."""
+        positions = self._positions(fused)
+        gate: Tensor = self.rca.weights(fused * positions)
+        return positions * gate
+
+    def _positions(self, fused: Tensor) -> Tensor:
+        summary = torch.stack([fused.mean(dim=1), fused.amax(dim=1)], dim=1)
+        return torch.sigmoid(self.position(summary))
 
 
 _ATTENTION: dict[AttentionKind, Callable[[int], nn.Module]] = {

@@ -29,7 +29,15 @@ class Neck(nn.Module):
 
     def merged(self, stages: list[Tensor]) -> list[Tensor]:
         """Add each coarser level to the next finer: what the MSFEM of P2 .. P5 take in."""
-        merged = [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
+        return self.from_the_top(self.lateral_maps(stages))
+
+    def lateral_maps(self, stages: list[Tensor]) -> list[Tensor]:
+        """Bring every stage to the pyramid's channels: 4 x (B, C_k, h, w) -> 4 x (B, C, h, w)."""
+        return [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
+
+    def from_the_top(self, laterals: list[Tensor]) -> list[Tensor]:
+        """Add each coarser map to the next finer: 4 x (B, C, h, w) -> the same."""
+        merged = list(laterals)
         for k in range(len(merged) - 1, 0, -1):
             merged[k - 1] = merged[k - 1] + F.interpolate(
                 merged[k], merged[k - 1].shape[-2:], mode="nearest"

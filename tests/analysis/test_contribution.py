@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from comask.analysis import contribution, contributions
+from comask.analysis.activation import LevelLook
 from comask.analysis.contribution import Contribution, branch_names, split
 from comask.annotation.records import Category
 from comask.checkpoint.native import CheckpointInfo
@@ -35,7 +36,7 @@ def test_parts_and_bias_make_the_fused_map(branches: int) -> None:
     msfem = Msfem(NeckConfig(channels=32, branches=branches)).eval()
     level = torch.randn(1, 32, 25, 42)
     with torch.inference_mode():
-        parts, fused = split(msfem, level)
+        parts, fused = split(msfem, level, msfem.views(level))
         added = torch.stack(parts).sum(dim=0) + msfem.fuse.bias.view(1, -1, 1, 1)
     assert len(parts) == len(branch_names(branches)) == branches
     torch.testing.assert_close(added, fused, rtol=1e-4, atol=1e-4)
@@ -47,7 +48,8 @@ def test_a_branch_whose_weights_are_zero_contributes_nothing() -> None:
     with torch.no_grad():
         msfem.fuse.weight[:, 32:64] = 0  # the second input: the deepest branch, 4x
     with torch.inference_mode():
-        parts, _ = split(msfem, torch.randn(1, 32, 9, 7))
+        level = torch.randn(1, 32, 9, 7)
+        parts, _ = split(msfem, level, msfem.views(level))
     assert branch_names(3) == ("1x", "4x", "2x")
     assert [bool(part.any()) for part in parts] == [True, False, True]
 
@@ -64,8 +66,8 @@ def test_shares_and_strengths_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     shaped = [part.view(1, 2, 1, 1) for part in parts]
     fused = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
     monkeypatch.setattr(contribution, "split", lambda *_: (shaped, fused))
-    with torch.inference_mode():
-        one = contribution._of_level(msfem, fused, 2, 4, 1.0, (4, 4), (4, 4))
+    seen = LevelLook(2, 4, (1, 1), ("1x", "2x"), fused, fused, (), fused, fused, fused, msfem)
+    one = contribution._of_level(seen, 1.0, (4, 4))
     np.testing.assert_allclose(one.strength[:, 0, 0], [5.0, 1.0])
     np.testing.assert_allclose(one.share[:, 0, 0], [5.0, -0.8], rtol=1e-6)
     np.testing.assert_allclose(one.bias, [[0.8]], rtol=1e-6)
