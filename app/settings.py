@@ -22,6 +22,8 @@ class Limits:
     checkpoint_bytes: int = 2_000 * MEGABYTE
     decoded_bytes: int = 400 * MEGABYTE  # decoded and encoded pictures held in memory
     predictions: int = 64  # held in memory; all of them are in the workspace
+    looks_bytes: int = 600 * MEGABYTE  # every map of the images that are looked into
+    answers_bytes: int = 200 * MEGABYTE  # what was computed of them
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,18 @@
 
 from fastapi import APIRouter
 
-from app.api import datasets, documents, exports, grid, images, metrics, reports, runs, traces
+from app.api import (
+    datasets,
+    documents,
+    exports,
+    grid,
+    images,
+    inspect,
+    metrics,
+    reports,
+    runs,
+    traces,
+)
 from app.api.answers import refuse
 from app.services import Services
 
@@ -10,7 +21,8 @@ from app.services import Services
 def router(services: Services) -> APIRouter:
     """Put all routes together; an unknown address below /api is a sentence, not a page."""
     routes = APIRouter()
-    for room in (documents, images, exports, datasets, grid, runs, metrics, reports, traces):
+    rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces, inspect)
+    for room in rooms:
         routes.include_router(room.router(services))
 
     @routes.get("/api/{rest:path}")

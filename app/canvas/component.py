@@ -17,7 +17,7 @@ from app.canvas.payload import CanvasValue
 STATIC = Path(__file__).parent / "static"
 ADDRESS = "/static/canvas"  # where the app serves that folder
 
-STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css")
+STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css", "maps.css")
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
@@ -63,6 +63,12 @@ SCRIPTS = (
     "metrics.js",
     "diff.js",
     "report.js",
+    "colours.js",
+    "packet.js",
+    "heat.js",
+    "matrix.js",
+    "maps.js",
+    "inspection.js",
     "browse.js",
     "opener.js",
     "probe.js",

@@ -10,6 +10,7 @@ from app.services.checkpoints import CheckpointFile, CheckpointShelf, Detector, 
 from app.services.datasets import DatasetShelf
 from app.services.files import prepare_folder
 from app.services.images import ImageStore, StoredImage
+from app.services.inspections import Inspections
 from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.runner import ElsewhereError, Runner, RunState
@@ -56,6 +57,7 @@ class Services:
         )
         self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.runner = Runner(self._predict)
+        self.inspections = Inspections(self.checkpoints, self.models, self.images, settings.limits)
 
     def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
         """Find what the model made of an image, if it was run over it."""
@@ -109,7 +111,8 @@ class Services:
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
-        """Stop the runs."""
+        """Stop the runs and all other work."""
+        self.inspections.tasks.close()
         self.runner.close()
         self.datasets.close()
         self.store.close()

@@ -26,7 +26,7 @@ from comask.structures import Size
 
 Floats = NDArray[np.float32]
 
-__all__ = ["Contribution", "branch_names", "contributions", "contributions_of", "split"]
+__all__ = ["Contribution", "branch_names", "contributions", "contributions_of", "of_level", "split"]
 
 _LEAST = 1e-12  # of a length that is divided by
 
@@ -81,7 +81,7 @@ def contributions(predictor: Predictor, image: NDArray[np.uint8]) -> tuple[Contr
 
 def contributions_of(seen: Look) -> tuple[Contribution, ...]:
     """Split the levels of a look into their branches' parts; nothing of the network runs again."""
-    return tuple(_of_level(one, seen.scale, seen.size) for one in seen.levels)
+    return tuple(of_level(one, seen.scale, seen.size) for one in seen.levels)
 
 
 def split(msfem: Msfem, level: Tensor, coarse: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
@@ -95,7 +95,14 @@ def split(msfem: Msfem, level: Tensor, coarse: Sequence[Tensor]) -> tuple[list[T
 
 
 @torch.inference_mode()
-def _of_level(one: LevelLook, scale: float, size: Size) -> Contribution:
+def of_level(one: LevelLook, scale: float, size: Size) -> Contribution:
+    """Split one level into its branches' parts.
+
+    Args:
+        one: The level of a look.
+        scale: Network pixels an image pixel.
+        size: (H, W) of the image.
+    """
     coarse = [view.float() for view in one.coarse]
     parts, fused = split(one.msfem, one.merged.float(), coarse)
     bias = one.msfem.fuse.bias.view(-1, 1, 1)  # type: ignore[union-attr]

@@ -67,7 +67,7 @@ def test_shares_and_strengths_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     fused = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1)
     monkeypatch.setattr(contribution, "split", lambda *_: (shaped, fused))
     seen = LevelLook(2, 4, (1, 1), ("1x", "2x"), fused, fused, (), fused, fused, fused, msfem)
-    one = contribution._of_level(seen, 1.0, (4, 4))
+    one = contribution.of_level(seen, 1.0, (4, 4))
     np.testing.assert_allclose(one.strength[:, 0, 0], [5.0, 1.0])
     np.testing.assert_allclose(one.share[:, 0, 0], [5.0, -0.8], rtol=1e-6)
     np.testing.assert_allclose(one.bias, [[0.8]], rtol=1e-6)

@@ -5,12 +5,14 @@
   const { START, FILTERS } = parts.place;
 
   const PAUSE = 200; // milliseconds: a slider that moves writes no more often
-  const STEPS = ["source", "dataset", "mode", "page", "image"]; // a change of these is a step that Back undoes
+  const STEPS = ["source", "dataset", "mode", "page", "image", "question"]; // a change of these is a step that Back undoes
   const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
+  const QUESTIONS = ["activation", "contribution", "field", "ablation", "fit"];
+  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded"];
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
     ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
-    ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", ...FILTERS],
+    ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", ...FILTERS, ...INSPECTED],
   ];
 
   const number = (text, low, high) => {
@@ -25,6 +27,23 @@
   const letters = (held, names) => Object.entries(names).map(([name, letter]) => (held[name] ? letter : "")).join("");
   const unlettered = (text, names) => Object.fromEntries(Object.entries(names).map(([name, letter]) => [name, text.includes(letter)]));
 
+  // what the page Inspect asks and shows
+  function inspected(said, text) {
+    const limits = text("limits").split(",").map((part) => number(part, -1e12, 1e12));
+    return {
+      question: oneOf(said("question"), QUESTIONS) ?? START.question,
+      level: number(said("level"), 2, 5) ?? START.level,
+      map: text("map") || START.map,
+      how: oneOf(said("how"), ["norm", "mean", "max", "pca", "channel"]) ?? START.how,
+      channel: Math.round(number(said("channel"), 0, 4095) ?? 0),
+      measure: oneOf(said("measure"), ["share", "strength"]) ?? START.measure,
+      range: oneOf(said("range"), ["map", "level", "all", "held"]) ?? START.range,
+      limits: limits.length === 2 && !limits.includes(null) ? limits.join(",") : "",
+      heat: number(said("heat"), 0, 1) ?? START.heat,
+      folded: said("folded") === "1",
+    };
+  }
+
   // the address -> {place, look, instance, at}; what it does not say is as at the start
   function read(search, defaults) {
     const asked = new URLSearchParams(search);
@@ -35,13 +54,14 @@
       dataset: text("dataset") || null,
       checkpoint: text("checkpoint") || null,
       mode: oneOf(said("mode"), ["grid", "viewer", "metrics", "compare"]) ?? START.mode,
-      page: oneOf(said("tab"), ["browse", "report"]) ?? START.page,
+      page: oneOf(said("tab"), ["browse", "inspect", "report"]) ?? START.page,
       image: text("image") || null,
       sort: text("sort") || START.sort,
       other: text("with") || null,
       change: text("change"),
       ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
       scores: range(text("scores")),
+      ...inspected(said, text),
     };
     const look = {
       threshold: number(said("score"), 0, 1) ?? defaults.threshold,
@@ -76,7 +96,10 @@
       put("change", place.change);
       for (const name of FILTERS) put(name, place[name]);
     }
-    if (!inDataset || place.mode === "viewer") {
+    if (place.page === "inspect") {
+      for (const name of INSPECTED) put(name, place[name] === true ? 1 : place[name] === false ? "" : place[name], START[name]);
+    }
+    if (!inDataset || place.mode === "viewer" || place.page === "inspect") {
       put("image", place.image);
       put("instance", store.selected);
     }
@@ -137,7 +160,7 @@
 
     now() {
       clearTimeout(this.timer);
-      const next = write(this.place, this.store, this.place.front === "viewer" ? this.view : null);
+      const next = write(this.place, this.store, this.place.pictured ? this.view : null);
       const { step } = this;
       this.step = false;
       if (next === window.location.search.replace(/^\?/, "")) return;

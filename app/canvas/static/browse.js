@@ -133,7 +133,7 @@
       if (!this.inDataset || !this.info) return;
       clearTimeout(this.timer);
       this.timer = setTimeout(() => {
-        if (this.place.front === "viewer") this.stale = true; // the grid counts again when it is in front
+        if (this.place.pictured) this.stale = true; // the grid counts again when it is in front
         else this.list(true);
       }, PAUSE);
       this.count();
@@ -145,7 +145,7 @@
       const { front } = this.place;
       if (front === "report") this.report.open(this.inDataset && this.info?.truth ? this.info : null, this.place.checkpoint);
       const truth = this.info?.truth === true;
-      if (front === "viewer" && this.inDataset) return;
+      if (this.place.pictured && this.inDataset) return;
       this.metrics.open(truth ? asked : null);
       if (this.info && !truth) this.metrics.say("This dataset has no annotations to compare with: open an image to see what was found.");
       if (again) {
@@ -213,8 +213,9 @@
     showImage() {
       if (!this.inDataset) return;
       const { image, mode } = this.place;
-      const url = mode === "viewer" && image && this.info ? this.documentUrl(image) : null;
-      if (mode === "viewer" && url !== null) {
+      const wanted = mode === "viewer" || this.place.page === "inspect";
+      const url = wanted && image && this.info ? this.documentUrl(image) : null;
+      if (wanted && url !== null) {
         if (url !== this.studio.openUrl || this.studio.store.error) this.studio.open(url);
       } else if (this.place.dataset === null || this.studio.openUrl === null) this.studio.open(null);
       this.locate();
@@ -222,10 +223,10 @@
 
     // which place of the list the open image has, where the list was not what opened it
     async locate() {
-      const { image, front } = this.place;
+      const { image } = this.place;
       const url = this.listUrl;
       const stamp = `${url} ${image}`;
-      if (front !== "viewer" || !image || url === null || this.located === stamp) return;
+      if (!this.place.pictured || !image || url === null || this.located === stamp) return;
       this.located = stamp;
       const said = await api.get(`${url}&limit=1&find=${encodeURIComponent(image)}`, "The list").catch(() => null);
       if (this.located !== stamp || !Number.isInteger(said?.at)) return;
@@ -235,8 +236,8 @@
     }
 
     back() {
-      if (!this.inDataset || this.place.mode !== "viewer") return false;
-      this.place.set({ mode: "grid" });
+      if (!this.inDataset || !this.place.pictured) return false;
+      this.place.set({ page: "browse", mode: "grid" });
       if (this.stale) this.list(true);
       this.stale = false;
       this.find("grid").focus({ preventScroll: true });
@@ -257,7 +258,7 @@
         if (!row) return;
         if (row.state !== "done" || !(row.fp + row.fn > 0)) continue;
         this.grid.select(at);
-        if (this.place.mode === "viewer") this.openImage(row.key, null, at);
+        if (this.place.pictured) this.openImage(row.key, null, at);
         return;
       }
     }
@@ -292,8 +293,7 @@
     }
 
     showFigures(answer) {
-      const { front } = this.place;
-      if (front === "viewer") return this.studio.figures.show("This image", this.store.judged.totals);
+      if (this.place.pictured) return this.studio.figures.show("This image", this.store.judged.totals);
       const totals = answer && { ...answer.counts, precision: answer.precision, recall: answer.recall, f1: answer.f1 };
       this.studio.figures.show(answer ? `${dom.grouped(answer.images)} images` : "", totals ?? null);
       if (answer && this.info) this.runs.know(answer.images, this.info.images - (this.info.missing ?? 0));
@@ -308,14 +308,14 @@
       studio.element.dataset.source = place.source ?? "";
       studio.element.toggleAttribute("data-dataset", opened);
       find("dataset-section").hidden = !this.inDataset;
-      find("filters-section").hidden = !opened || front === "report" || front === "compare";
+      find("filters-section").hidden = !opened || place.page !== "browse" || front === "compare";
       find("match-section").hidden = opened ? !info.truth : !this.store.document?.judged;
       find("tabs").hidden = !opened;
       for (const mode of ["grid", "metrics", "compare"]) {
         find(`tab-${mode}`).setAttribute("aria-pressed", place.mode === mode || (mode === "grid" && place.mode === "viewer"));
         find(`tab-${mode}`).disabled = mode !== "grid" && opened && !info.truth;
       }
-      find("dataset-empty").hidden = !this.inDataset || opened || place.dataset !== null || front === "report";
+      find("dataset-empty").hidden = !this.inDataset || opened || place.dataset !== null || place.page !== "browse";
       this.showPosition();
       this.showFigures(this.metrics.answer);
       document.querySelectorAll("[data-page]").forEach((link) => {

@@ -73,10 +73,10 @@
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (!isOurs(root, event.target)) return;
       if (isTaken(event.target, event.key)) return;
-      const { front } = studio.browse.place;
+      const { front, pictured } = studio.browse.place;
       const known = byKey.get(event.key);
       if (front === "grid" && !known?.always) return void studio.browse.grid.key(event);
-      if (!known || (front !== "viewer" && !known.always)) return;
+      if (!known || (!pictured && !known.always)) return;
       event.preventDefault();
       known.action(studio, event);
     };

@@ -9,7 +9,7 @@
     checkpoint: null,
     dataset: null,
     mode: "grid", // of a dataset: "grid", "viewer", "metrics" or "compare"
-    page: "browse", // or "report"
+    page: "browse", // or "inspect" or "report"
     image: null,
     sort: "file",
     name: "",
@@ -20,6 +20,9 @@
     cell: "",
     other: null, // the checkpoint to compare with
     change: "", // which kind of difference is listed, or "" for all
+    ...{ question: "activation", level: 2, map: "output" }, // of the page Inspect: the question, and which map is large
+    ...{ how: "norm", channel: 0, measure: "share" }, // how channels become one number
+    ...{ range: "level", limits: "", heat: 0.65, folded: false }, // how maps are coloured
   };
 
   class Place {
@@ -53,8 +56,13 @@
 
     // what is in front: a dataset's grid, metrics or comparison, the report, or the picture
     get front() {
-      if (this.page === "report") return "report";
+      if (this.page !== "browse") return this.page;
       return this.source === "dataset" ? this.mode : "viewer";
+    }
+
+    // is the picture in front, with or without maps over it?
+    get pictured() {
+      return this.front === "viewer" || this.front === "inspect";
     }
   }
 

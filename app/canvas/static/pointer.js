@@ -62,6 +62,7 @@
       this.cancel();
       if (!press || press.dragged || press.pans) return;
       const [x, y] = this.at(event);
+      if (this.onclick?.(this.viewer.view.toImage(...this.viewer.toView(x, y)))) return;
       const stack = this.viewer.under(x, y);
       this.store.set({ selected: this.cycle.pick(stack, x, y, this.store.selected) });
       this.hover();

@@ -37,6 +37,7 @@
       panes: viewer.panes,
       place: { ...studio.browse.place, listeners: undefined },
       front: studio.browse.place.front,
+      inspection: studio.inspection.state,
       grid: { total: studio.browse.grid.total, selected: studio.browse.grid.selected, url: studio.browse.listed ?? null },
       dataset: studio.browse.info?.id ?? null,
       trace: studio.trace.step,

@@ -27,11 +27,13 @@
       this.browse = new parts.Browse(this);
       parts.cover(element, this.find, "curves-place", "curves");
       this.buildInspector();
+      this.inspection = new parts.Inspection(this, this.browse.place);
       this.sheet = new parts.Sheet(this.find);
       this.pointer = new parts.Pointer(this.find("canvas"), this.viewer, this.store, {
         tooltip: this.find("tooltip"),
         onmove: (point) => this.showPointer(point),
       });
+      this.pointer.onclick = (point) => this.inspection.click(point);
       this.comparer = new parts.Comparer(this.find, this.store, this.viewer);
       this.pointer.onecho = (at) => this.comparer.echo(at);
       this.detachKeys = parts.keys.attach(element, this);
@@ -213,7 +215,7 @@
       if (this.sheet.dialog.open) this.sheet.dialog.close();
       else if (this.layout.fold()) return;
       else if (this.trace.step !== null) this.trace.choose(null);
-      else if (this.store.selected !== null && this.browse.place.front === "viewer") this.store.set({ selected: null });
+      else if (this.store.selected !== null && this.browse.place.pictured) this.store.set({ selected: null });
       else this.browse.back();
     }
 
@@ -269,6 +271,7 @@
     }
 
     showPointer(point) {
+      this.inspection?.showPointer(point);
       const { image } = this.store.document ?? {};
       const [x, y] = point?.map(Math.floor) ?? [-1, -1];
       const inside = image && x >= 0 && y >= 0 && x < image.width && y < image.height;

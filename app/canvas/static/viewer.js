@@ -143,6 +143,7 @@
         within(context, from, wide, height, () => {
           context.translate(shift, 0);
           this.photo.draw(context, this.device, [opened.image.width, opened.image.height]);
+          this.heat?.draw(context, this.device, [opened.image.width, opened.image.height]);
         });
       }
     }
@@ -155,7 +156,8 @@
         this.target = { data, width, height, pixels: new Uint32Array(data.data.buffer) };
       }
       const { store } = this;
-      const { fill, outline } = store.switches;
+      const { outline } = store.switches;
+      const fill = store.switches.fill && !this.heat?.map; // it would hide the map below
       context.clearRect(0, 0, width, height);
       for (const pane of this.panes) {
         const { from, wide, shift } = this.place(pane);

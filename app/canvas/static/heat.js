@@ -1,0 +1,69 @@
+// A map of numbers over the photograph, each cell where it looks; and what lies under the pointer.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { colours } = parts;
+
+  const SHARP = 14; // device pixels of a cell from which on cells are drawn as squares
+
+  class Heat {
+    constructor(viewer) {
+      this.viewer = viewer;
+      this.map = null; // {values, shape, stride, scale, how}
+      this.opacity = 0.65;
+      this.marks = null; // (context, view) => void: contours and crosses over it
+    }
+
+    // map: {values, shape}; stride: network pixels between cells; scale: network pixels an image pixel
+    show(map, { stride, scale, how }) {
+      this.map = map && { ...map, stride, scale, how, picture: colours.paint(map, how) };
+      this.viewer.redraw("photo", "masks", "marks");
+    }
+
+    set(opacity) {
+      this.opacity = opacity;
+      if (this.map) this.viewer.redraw("photo");
+    }
+
+    // where cell 0 begins and how wide cells are, in image pixels
+    get frame() {
+      const { stride, scale } = this.map;
+      return { first: (0.5 - stride / 2) / scale, step: stride / scale };
+    }
+
+    draw(context, device, [width, height]) {
+      if (!this.map || this.opacity === 0) return;
+      const { first, step } = this.frame;
+      const [high, wide] = this.map.shape;
+      const { scale, x, y } = device;
+      context.save();
+      context.beginPath();
+      context.rect(x, y, width * scale, height * scale);
+      context.clip();
+      context.globalAlpha = this.opacity;
+      context.imageSmoothingEnabled = step * scale < SHARP;
+      context.imageSmoothingQuality = "low"; // bilinear
+      context.drawImage(this.map.picture, x + first * scale, y + first * scale, (wide + 1) * step * scale, (high + 1) * step * scale);
+      context.restore();
+    }
+
+    // image pixels -> {row, column, value}, null beside the map
+    at(x, y) {
+      if (!this.map) return null;
+      const { first, step } = this.frame;
+      const [high, wide, depth = 1] = this.map.shape;
+      const cell = (place, count) => Math.max(0, Math.min(count - 1, Math.floor((place - first) / step)));
+      const [row, column] = [cell(y, high), cell(x, wide)];
+      const from = (row * wide + column) * depth;
+      return { row, column, values: [...this.map.values.subarray(from, from + depth)] };
+    }
+
+    // a cell's centre in image pixels
+    centre(row, column) {
+      const { first, step } = this.frame;
+      return [first + (column + 0.5) * step, first + (row + 0.5) * step];
+    }
+  }
+
+  parts.Heat = Heat;
+})();

@@ -1,0 +1,54 @@
+"""The network opened for a look inside: what one image left in it is held while people look."""
+
+import threading
+from typing import TYPE_CHECKING
+
+from app.services.checkpoints import CheckpointFile, CheckpointShelf, Models
+from app.services.images import ImageStore, StoredImage
+from app.services.recent import Recent
+from app.services.tasks import Tasks
+from app.settings import Limits
+from comask.errors import InputError
+
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.analysis import Look
+    from comask.predict import Predictor
+
+Held = tuple[str, str]  # checkpoint identity, image key with the version of its file
+
+
+class Inspections:
+    """Looks into open models; several threads may ask at once."""
+
+    def __init__(
+        self, checkpoints: CheckpointShelf, models: Models, images: ImageStore, limits: Limits
+    ) -> None:
+        self._checkpoints, self._models, self._images = checkpoints, models, images
+        self._looks: Recent[Held, Look] = Recent(limits.looks_bytes)
+        self._lock = threading.Lock()
+        self.tasks = Tasks(limits.answers_bytes)
+
+    def predictor(self, file: CheckpointFile) -> "Predictor":
+        """Open a checkpoint's model; raises CheckpointError, or InputError for a stand-in."""
+        from comask.predict import Predictor  # brings torch
+
+        model = self._models.get(file, self._checkpoints.identity(file))
+        if not isinstance(model, Predictor):
+            raise InputError("This model can't be looked into.")
+        return model
+
+    def held(self, file: CheckpointFile, image: StoredImage) -> Held:
+        """Name a checkpoint and an image by their contents."""
+        return self._checkpoints.identity(file), f"{image.key} {image.version}"
+
+    def look(self, file: CheckpointFile, image: StoredImage) -> "Look":
+        """Look at every map of an image, or give back the look of a moment ago."""
+        from comask.analysis import look  # brings torch
+
+        key = self.held(file, image)
+        with self._lock:  # two questions about one image need one look
+            known = self._looks.get(key)
+            if known is None:
+                known = look(self.predictor(file), self._images.pixels(image))
+                self._looks.put(key, known, known.bytes)
+        return known
