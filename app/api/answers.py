@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 from fastapi import HTTPException, Request, Response
@@ -36,6 +36,13 @@ def json_answer(request: Request, content: bytes, headers: dict[str, str]) -> Re
         content = gzip.compress(content, 5, mtime=0)
         headers["Content-Encoding"] = "gzip"
     return Response(content, media_type="application/json", headers=headers)
+
+
+def attachment(file_name: str) -> str:
+    """Name a file to be saved: the value of a Content-Disposition header, for any name."""
+    plain = file_name.encode("ascii", "replace").decode().replace('"', "'")
+    plain = plain.replace("\\", "_").replace("?", "_")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 def find_image(services: Services, key: str) -> StoredImage:

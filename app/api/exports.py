@@ -1,12 +1,17 @@
 """COCO files to take away, cut at the score that the page shows."""
 
-from urllib.parse import quote
-
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.actions import export
-from app.api.answers import find_checkpoint, find_image, json_answer, read_number, refuse
+from app.api.answers import (
+    attachment,
+    find_checkpoint,
+    find_image,
+    json_answer,
+    read_number,
+    refuse,
+)
 from app.api.waiting import PATIENCE, wait_for_model
 from app.services import CheckpointFile, Services
 from comask.errors import InputError
@@ -76,10 +81,6 @@ def _chosen(services: Services, name: str | None) -> CheckpointFile:
 
 
 def _download(request: Request, exported: export.Exported) -> Response:
-    plain = exported.file_name.encode("ascii", "replace").decode().replace('"', "'")
-    plain = plain.replace("\\", "_").replace("?", "_")
-    name = (
-        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(exported.file_name, safe='')}"
-    )
+    name = attachment(exported.file_name)
     headers = {"Content-Disposition": name, "Cache-Control": "no-store"}
     return json_answer(request, exported.content, headers)

@@ -32,6 +32,13 @@ def to_image_pixels(boxes: Floats, scale: float) -> Floats:
     return carried
 
 
+def to_network_pixels(boxes: Floats, scale: float) -> Floats:
+    """Carry boxes back: (..., 4) image pixels -> (..., 4) network pixels, but for rounding."""
+    one = np.array([0, 0, 1, 1], dtype=np.float32)
+    carried: Floats = (boxes - one) * np.float32(scale) + one
+    return carried
+
+
 def draw(logits: Floats, box: Floats, scale: float, size: Size, kind: PasteKind) -> Crop:
     """Draw one mask the way that a checkpoint asks for: see ``paste`` and ``paste_exactly``."""
     one = paste if kind == "whole" else paste_exactly

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from comask.model.postprocess import Crop, draw, paste, paste_exactly, to_image_pixels
+from comask.model.postprocess import (
+    Crop,
+    draw,
+    paste,
+    paste_exactly,
+    to_image_pixels,
+    to_network_pixels,
+)
 from comask.structures import Size
 from tests import authors
 
@@ -119,3 +126,10 @@ def test_a_checkpoint_chooses_how_its_masks_are_drawn() -> None:
     place = box(2.5, 2.5, 6.5, 6.5), 1.0, (10, 10)
     assert draw(FULL, *place, "whole").pixels.shape == paste(FULL, *place).pixels.shape
     assert draw(FULL, *place, "exact").pixels.sum() == 16
+
+
+def test_back_to_network_pixels_by_hand() -> None:
+    # (6 - 1) * 2 + 1 = 11 at the far side
+    carried = to_network_pixels(box(1, 2, 6, 8), 2.0)
+    np.testing.assert_array_equal(carried, box(2, 4, 11, 15))
+    np.testing.assert_array_equal(to_image_pixels(carried, 2.0), box(1, 2, 6, 8))
