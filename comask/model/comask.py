@@ -12,6 +12,7 @@ from comask.model.backbone import STRIDES, Backbone
 from comask.model.class_head import ClassHead, Found, detect, explain
 from comask.model.mask_head import REGION, HeadOutput, MaskHead
 from comask.model.neck import Neck
+from comask.model.refine import Refinement
 from comask.model.roi_pool import by_level, levels_of
 from comask.model.rpn import ProposalHead
 from comask.ops.roi_align import roi_align
@@ -68,22 +69,37 @@ class CoMask(nn.Module):
         ]
 
     def masks(
-        self, levels: Sequence[Tensor], found: Sequence[Found], sizes: Sequence[Size]
+        self,
+        levels: Sequence[Tensor],
+        found: Sequence[Found],
+        sizes: Sequence[Size],
+        how: Refinement | None = None,
     ) -> list[Detections]:
-        """Move boxes by their masks and draw the masks anew: B x Found -> B x Detections."""
+        """Move boxes by their masks and draw the masks anew: B x Found -> B x Detections.
+
+        Without ``how`` it is done the checkpoint's own way.
+        """
+        first = self.look(levels, [one.boxes for one in found], _labels(found), sizes)
+        return self.refined(levels, found, sizes, first, how)
+
+    def refined(
+        self,
+        levels: Sequence[Tensor],
+        found: Sequence[Found],
+        sizes: Sequence[Size],
+        first: HeadOutput,
+        how: Refinement | None = None,
+    ) -> list[Detections]:
+        """Do what follows pass 1: its output of all N -> B x Detections."""
+        how = how or Refinement.of(self.config)
         counts = [len(one.boxes) for one in found]
-        labels = torch.cat([one.labels for one in found])
         given = [one.boxes for one in found]
-        first = self.look(levels, given, labels, sizes)
         votes = refine.votes(torch.cat(given), first.distances)
-        weights = refine.vote_weights(first.masks)
-        if self.config.collaborative:
-            refined = refine.weighted_mean(votes, weights)
+        refined, weights = refine.refined(votes, first.masks, how.votes)
+        second_boxes, second = given, first
+        if how.second_pass:
             second_boxes = list(refined.split(counts))
-            second = self.look(levels, second_boxes, labels, sizes)
-        else:
-            refined, weights = refine.plain_mean(votes), torch.ones_like(weights)
-            second_boxes, second = given, first
+            second = self.look(levels, second_boxes, _labels(found), sizes)
         passes = torch.stack([levels_of(given, sizes), levels_of(second_boxes, sizes)], dim=1)
         split = [
             part.split(counts)
@@ -130,6 +146,10 @@ class CoMask(nn.Module):
         boxes: list[Tensor] = self.rpn(levels, images)  # B x (R, 4)
         found: list[Found] = self.classes(levels, boxes, images.sizes, explained)  # no masks yet
         return self.masks(levels, found, images.sizes)  # boxes moved by masks
+
+
+def _labels(found: Sequence[Found]) -> Tensor:
+    return torch.cat([one.labels for one in found])
 
 
 def _align(k: int, level: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:

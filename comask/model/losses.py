@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import Reading
+from comask.model import refine
 from comask.model.targets import ProposalTargets
 from comask.ops import boxes as box_ops
 
 PROPOSAL_BETA = 1.0 / 9.0  # where smooth L1 turns from square to line
-GATE = 0.5  # a vote whose mask weight is not above this does not count
 LOW_IOU = 0.1  # below it the box loss adds as much to the IoU, and no mask IoU is learnt
 MIN_IOU = 1e-6
 
@@ -70,7 +70,7 @@ def box_loss(
     same. The release multiplies the plain mean by the mean weight instead, gradient included.
     """
     loss = _iou_loss(votes, truth)  # (P, 7, 7)
-    gated = torch.where(weights > GATE, weights, torch.zeros_like(weights)).float()
+    gated = refine.gated(weights).float()
     if reading == "released":
         return _mean(loss) * _mean(gated)
     fixed = gated.detach()

@@ -1,5 +1,7 @@
 """The pyramid: laterals, the top-down path, one MSFEM a level (spec section 3.1)."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -25,7 +27,11 @@ class Neck(nn.Module):
     def forward(self, stages: list[Tensor]) -> tuple[Tensor, ...]:
         """Enrich C2 .. C5: 4 x (B, C_k, H / s, W / s) -> P2 .. P6, (B, C, H / s, W / s) each."""
         levels = [msfem(m) for msfem, m in zip(self.msfem, self.merged(stages), strict=True)]
-        return (*levels, levels[-1][:, :, ::2, ::2])  # P6 serves the proposals only
+        return self.pyramid(levels)
+
+    def pyramid(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Add P6, which serves the proposals only: P2 .. P5 -> P2 .. P6."""
+        return (*levels, levels[-1][:, :, ::2, ::2])
 
     def merged(self, stages: list[Tensor]) -> list[Tensor]:
         """Add each coarser level to the next finer: what the MSFEM of P2 .. P5 take in."""

@@ -4,12 +4,39 @@ Letters: N instances. Boxes are half-open, network pixels. The authors' W = x2 -
 corners is the half-open width minus 1, which is why 1 is taken off and put back here.
 """
 
+from dataclasses import dataclass
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from comask.config import ModelConfig
+
+VoteKind = Literal["sigmoid", "gated", "plain"]
+VOTE_KINDS: tuple[VoteKind, ...] = get_args(VoteKind)
+
 CELLS = 7  # votes a side
+GATE = 0.5  # in training, a vote whose mask weight is not above this does not count
 EPSILON = 1e-5  # below the line only: a mask that is empty everywhere pulls its box to (0, 0)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How boxes and masks refine each other.
+
+    votes        what a vote counts for: "sigmoid" as much as the mask of pass 1 says; "gated" the
+                 same, but nothing up to 0.5, as in training; "plain" as much as any other
+    second_pass  whether mask and mask IoU come from the refined box, or else from the proposal
+    """
+
+    votes: VoteKind = "sigmoid"
+    second_pass: bool = True
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "Refinement":
+        """Tell a checkpoint's own way."""
+        return cls() if config.collaborative else cls("plain", second_pass=False)
 
 
 def votes(boxes: Tensor, distances: Tensor) -> Tensor:
@@ -42,6 +69,26 @@ def vote_weights(masks: Tensor) -> Tensor:
     """Sample mask logits at the cells and squash them: (N, 28, 28) -> (N, 7, 7) in 0 .. 1."""
     sampled = F.interpolate(masks[:, None], (CELLS, CELLS), mode="bilinear", align_corners=True)
     return sampled[:, 0].sigmoid()
+
+
+def gated(weights: Tensor) -> Tensor:
+    """Let weights up to ``GATE`` count nothing: any shape -> the same."""
+    return torch.where(weights > GATE, weights, torch.zeros_like(weights))
+
+
+def refined(boxes: Tensor, masks: Tensor, kind: VoteKind) -> tuple[Tensor, Tensor]:
+    """Average votes: (N, 7, 7, 4), mask logits (N, 28, 28) -> (N, 4), and weights (N, 7, 7).
+
+    Where no vote passes the gate all votes of that instance count the same, as in training.
+    """
+    if kind == "plain":
+        return plain_mean(boxes), torch.ones_like(boxes[..., 0])
+    weights = vote_weights(masks)
+    if kind == "gated":
+        weights = gated(weights)
+        none = (weights == 0).all(dim=2).all(dim=1)[:, None, None]
+        weights = torch.where(none, torch.ones_like(weights), weights)
+    return weighted_mean(boxes, weights), weights
 
 
 def weighted_mean(boxes: Tensor, weights: Tensor) -> Tensor:

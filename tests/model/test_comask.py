@@ -21,6 +21,7 @@ from comask.config import (
 from comask.model import refine
 from comask.model.comask import CoMask
 from comask.model.msfem import Msfem
+from comask.model.refine import Refinement
 from comask.structures import Detections, ImageBatch
 from tests.models import batch, noise, small_config, small_model
 
@@ -174,6 +175,22 @@ def test_both_ways_judge_the_same_proposals() -> None:
     assert torch.equal(on.trace.proposals, off.trace.proposals)
     assert_close(on.trace.votes, off.trace.votes)
     assert not torch.equal(on.boxes, off.boxes)
+
+
+def test_how_boxes_and_masks_refine_each_other_can_be_said() -> None:
+    """A model that collaborates gives, told so, what the same weights give without."""
+    model, images = small_model(), batch((64, 96))
+    with torch.inference_mode():
+        levels = model.features(images.tensor)
+        found = model.classes(levels, model.rpn(levels, images), images.sizes)
+        told = model.masks(levels, found, images.sizes, Refinement("plain", second_pass=False))[0]
+        mixed = model.masks(levels, found, images.sizes, Refinement("gated", second_pass=False))[0]
+    plain = find(small_model(small_config(collaborative=False)), images)[0]
+    for name in ("boxes", "mask_ious", "masks", "mask_boxes"):
+        assert torch.equal(getattr(told, name), getattr(plain, name))
+    assert torch.equal(mixed.masks, mixed.trace.first_masks)
+    assert_close(mixed.boxes, refine.weighted_mean(mixed.trace.votes, mixed.trace.weights))
+    assert not torch.equal(mixed.boxes, told.boxes)
 
 
 @pytest.mark.parametrize("branches", [1, 2, 3, 4, 5])

@@ -72,7 +72,7 @@ def test_votes_and_their_weights_are_the_recorded_ones(recorded: Recorded) -> No
     assert_close(votes.reshape(-1, 4), recorded["reg_pred_boxes"] + ONE, rtol=0, atol=1e-4)
     wanted = truth[:, None, None].expand_as(votes).reshape(-1, 4)
     assert_close(wanted, recorded["reg_target_boxes"] + ONE, rtol=0, atol=1e-4)
-    gated = torch.where(weights > losses.GATE, weights, 0.0)
+    gated = torch.where(weights > refine.GATE, weights, 0.0)
     assert_close(gated.reshape(-1, 1), recorded["reg_weight"], rtol=0, atol=1e-6)
 
 

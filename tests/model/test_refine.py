@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch.testing import assert_close
 
+from comask.config import ModelConfig
 from comask.model import refine
+from comask.model.refine import Refinement
 from tests import authors
 
 BOX = torch.tensor([[10.0, 20.0, 25.0, 49.0]])  # inclusive (10, 20, 24, 48): 14 wide, 28 high
@@ -61,6 +64,50 @@ def test_an_empty_mask_pulls_its_box_to_the_corner_of_the_image() -> None:
 def test_a_plain_mean_counts_every_vote_once() -> None:
     votes = torch.arange(49.0).view(1, 7, 7, 1).expand(1, 7, 7, 4)
     assert_close(refine.plain_mean(votes), torch.full((1, 4), 24.0))
+
+
+def test_gated_votes_count_nothing_up_to_a_half() -> None:
+    weights = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    assert refine.gated(weights).tolist() == [0.0, 0.0, 0.0, 0.75, 1.0]
+    masks = torch.full((1, 28, 28), -1.0)
+    masks[:, :, 27] = 2.0  # only the last column of cells samples column 27
+    votes = torch.arange(7.0).view(1, 1, 7, 1).expand(1, 7, 7, 4)  # the column's number
+    boxes, kept = refine.refined(votes, masks, "gated")
+    assert_close(
+        kept[0, 0], torch.tensor([0.0] * 6 + [2.0]).sigmoid() * torch.tensor([0] * 6 + [1])
+    )
+    assert_close(boxes, torch.full((1, 4), 6.0))
+    outside, inside = torch.tensor([-1.0, 2.0]).sigmoid()
+    soft, _ = refine.refined(votes, masks, "sigmoid")
+    wanted = (15 * outside + 6 * inside) / (6 * outside + inside)  # 0 + 1 + ... + 5 = 15
+    assert_close(soft, wanted.expand(1, 4))
+
+
+def test_where_no_vote_passes_the_gate_all_count_the_same() -> None:
+    votes = torch.arange(49.0).view(1, 7, 7, 1).expand(2, 7, 7, 4)
+    masks = torch.stack([torch.full((28, 28), -3.0), torch.full((28, 28), 3.0)])
+    boxes, weights = refine.refined(votes, masks, "gated")
+    assert torch.equal(weights[0], torch.ones(7, 7))
+    assert_close(weights[1], torch.full((7, 7), 3.0).sigmoid())
+    assert_close(boxes, torch.full((2, 4), 24.0))
+
+
+def test_plain_votes_are_the_plain_mean() -> None:
+    votes = torch.arange(49.0).view(1, 7, 7, 1).expand(1, 7, 7, 4)
+    boxes, weights = refine.refined(votes, torch.zeros(1, 28, 28), "plain")
+    assert torch.equal(boxes, refine.plain_mean(votes))
+    assert torch.equal(weights, torch.ones(1, 7, 7))
+
+
+def test_a_checkpoint_refines_in_its_own_way() -> None:
+    assert Refinement.of(ModelConfig()) == Refinement("sigmoid", second_pass=True)
+    assert Refinement.of(ModelConfig(collaborative=False)) == Refinement("plain", second_pass=False)
+
+
+@pytest.mark.parametrize("kind", refine.VOTE_KINDS)
+def test_none_gives_no_refined_box(kind: refine.VoteKind) -> None:
+    boxes, weights = refine.refined(torch.zeros(0, 7, 7, 4), torch.zeros(0, 28, 28), kind)
+    assert (boxes.shape, weights.shape) == ((0, 4), (0, 7, 7))
 
 
 def test_none_gives_none() -> None:
