@@ -1,19 +1,21 @@
 """What the page Inspect asks: maps as packets or files, and how far the work is."""
 
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Request, Response
 
-from app.actions import maps
+from app.actions import ablation, maps
 from app.actions.maps import MEASURES, Asked
 from app.api.answers import (
     find_checkpoint,
+    find_dataset,
     find_image,
     json_answer,
     read_choice,
+    read_number,
     read_whole,
     refuse,
     refuse_other_sites,
@@ -21,6 +23,9 @@ from app.api.answers import (
 from app.services import CheckpointFile, Services, StoredImage
 from app.services.tasks import TaskState, Work
 from comask.errors import ComaskError
+
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.analysis.switches import Switches
 
 WAIT = 1.5  # seconds until work that goes on is told of
 REDUCTIONS = ("mean", "norm", "max", "channel", "pca")
@@ -52,6 +57,35 @@ def router(services: Services) -> APIRouter:
         label = f"{PurePosixPath(image.file_name).name}-{asked.token}-{name}"
         return file_answer(content, label, "text/csv" if kind == "csv" else PACKET)
 
+    @routes.get("/ablation/{key}")
+    def switched(request: Request, key: str) -> Response:
+        image, file = opened(services, request, key)
+        switches = _switches(request)
+        score = read_number(request.query_params.get("score"), "score", 0, 1, 0.0)
+        held = services.inspections.held(file, image)
+        return answer(
+            services,
+            ("ablation", *held, switches, score),
+            lambda _: ablation.image_change(services, file, image, switches, score),
+        )
+
+    @routes.get("/ablation-set/{dataset}")
+    def switched_set(request: Request, dataset: str) -> Response:
+        found = find_dataset(services, dataset)
+        file = checkpoint(services, request)
+        switches = _switches(request)
+        most = read_whole(
+            request.query_params.get("images"), "images", 1, ablation.MOST_IMAGES, len(found)
+        )
+        identity = services.checkpoints.identity(file)
+        return answer(
+            services,
+            ("ablation-set", identity, found.content, switches, most),
+            lambda report: ablation.set_change(
+                services, file, (dataset, found), switches, most, report
+            ),
+        )
+
     @routes.delete("/tasks/{number}")
     def stop(request: Request, number: str) -> Response:
         refuse_other_sites(request)
@@ -65,11 +99,15 @@ def opened(
     services: Services, request: Request, key: str, name: str = "checkpoint"
 ) -> tuple[StoredImage, CheckpointFile]:
     """Look up the image and the checkpoint of a question."""
-    image = find_image(services, key)
+    return find_image(services, key), checkpoint(services, request, name)
+
+
+def checkpoint(services: Services, request: Request, name: str = "checkpoint") -> CheckpointFile:
+    """Look up the checkpoint of a question; without a name it is the first."""
     file = find_checkpoint(services, request.query_params.get(name))
     if file is None:
         refuse(409, "There is no checkpoint to look into; add one first.")
-    return image, file
+    return file
 
 
 def answer(services: Services, question: tuple[object, ...], work: Work) -> Response:
@@ -113,6 +151,13 @@ def _asked(request: Request) -> Asked:
     how = read_choice(given.get("how"), "how", REDUCTIONS, "norm")
     channel = read_whole(given.get("channel"), "channel", 0, MOST_CHANNELS - 1, 0)
     return Asked(what, how, channel if how == "channel" else 0)
+
+
+def _switches(request: Request) -> "Switches":
+    try:
+        return ablation.parse(request.query_params.get("switches"))
+    except ComaskError as error:
+        refuse(422, f"{str(error).rstrip('.')}.")
 
 
 def _place(name: str) -> tuple[tuple[int, str], Literal["npy", "csv"]]:

@@ -17,7 +17,7 @@ from app.canvas.payload import CanvasValue
 STATIC = Path(__file__).parent / "static"
 ADDRESS = "/static/canvas"  # where the app serves that folder
 
-STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css", "maps.css")
+STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css", "film.css", "maps.css")
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
@@ -51,7 +51,9 @@ SCRIPTS = (
     "place.js",
     "address.js",
     "autopsy.js",
-    "trace.js",
+    "filming.js",
+    "film.js",
+    "filmbar.js",
     "inspector.js",
     "tile.js",
     "grid.js",
@@ -68,6 +70,7 @@ SCRIPTS = (
     "heat.js",
     "matrix.js",
     "maps.js",
+    "ablation.js",
     "inspection.js",
     "browse.js",
     "opener.js",

@@ -12,6 +12,7 @@ from comask.errors import InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
     from comask.analysis import Look
+    from comask.analysis.ablation import Base
     from comask.predict import Predictor
 
 Held = tuple[str, str]  # checkpoint identity, image key with the version of its file
@@ -25,6 +26,7 @@ class Inspections:
     ) -> None:
         self._checkpoints, self._models, self._images = checkpoints, models, images
         self._looks: Recent[Held, Look] = Recent(limits.looks_bytes)
+        self._bases: Recent[Held, Base] = Recent(limits.looks_bytes)
         self._lock = threading.Lock()
         self.tasks = Tasks(limits.answers_bytes)
 
@@ -51,4 +53,16 @@ class Inspections:
             if known is None:
                 known = look(self.predictor(file), self._images.pixels(image))
                 self._looks.put(key, known, known.bytes)
+        return known
+
+    def base(self, file: CheckpointFile, image: StoredImage) -> "Base":
+        """Run the model and keep what switches leave as it is, or give back what was kept."""
+        from comask.analysis.ablation import base_run  # brings torch
+
+        key = self.held(file, image)
+        with self._lock:
+            known = self._bases.get(key)
+            if known is None:
+                known = base_run(self.predictor(file), self._images.pixels(image))
+                self._bases.put(key, known, known.bytes)
         return known

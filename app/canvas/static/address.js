@@ -8,7 +8,7 @@
   const STEPS = ["source", "dataset", "mode", "page", "image", "question"]; // a change of these is a step that Back undoes
   const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
   const QUESTIONS = ["activation", "contribution", "field", "ablation", "fit"];
-  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded"];
+  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded", "cut"];
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
     ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
@@ -41,6 +41,7 @@
       limits: limits.length === 2 && !limits.includes(null) ? limits.join(",") : "",
       heat: number(said("heat"), 0, 1) ?? START.heat,
       folded: said("folded") === "1",
+      cut: text("cut"),
     };
   }
 

@@ -39,7 +39,7 @@
       this.wire();
       place.listen((changed) => this.follow(changed));
       this.store.listen((changed) => {
-        if (changed.has("document")) this.ask();
+        if (changed.has("document") || changed.has("threshold")) this.ask();
         if (changed.has("selected")) this.view?.onselect?.();
       });
     }
@@ -87,14 +87,21 @@
     }
 
     follow(changed) {
-      if (changed.has("question")) this.clear();
+      if (changed.has("question") || changed.has("page")) this.leave();
       if (ASKED_BY.some((name) => changed.has(name))) this.ask();
       if (changed.has("heat")) this.heat.set(this.place.heat);
       if (["level", "map", "range"].some((name) => changed.has(name))) this.draw();
       this.showBar();
     }
 
-    // nothing is left of another kind's answer
+    // what the last question drew goes with it
+    leave() {
+      if (this.shown && this.shown !== this.view) this.shown.leave?.();
+      if (this.shown !== this.view) this.clear();
+      this.shown = this.view;
+    }
+
+    // nothing is left of another answer
     clear() {
       this.table = null;
       this.limits = null;
@@ -107,8 +114,6 @@
       if (!view) {
         this.inquiry.stop();
         this.heat.show(null, {});
-        this.heat.marks = null;
-        this.studio.ghosts = null;
         return;
       }
       this.showBar();
@@ -135,7 +140,7 @@
       const { view } = this;
       if (!view) return;
       this.table = view.take(head);
-      this.draw();
+      if (this.table) this.draw();
       this.showBar();
     }
 
@@ -170,7 +175,10 @@
       const { chosen } = this;
       find("inspect-panel").hidden = !this.open;
       find("scale").hidden = !chosen?.panel.map;
+      find("branch-legend").hidden = true;
       if (!chosen) {
+        find("inspect-meaning").textContent = "";
+        find("heat-pointer").textContent = "";
         this.heat.show(null, {});
         find("inspect-title").textContent = "";
         find("inspect-facts").replaceChildren();
@@ -275,9 +283,9 @@
     // image pixels, or null
     showPointer(point) {
       this.pointed = point;
-      if (!this.open) return;
-      const place = this.find("heat-pointer");
       const { chosen } = this;
+      if (!this.open || !chosen) return;
+      const place = this.find("heat-pointer");
       const image = this.store.document?.image;
       const inside = point && image && point[0] >= 0 && point[1] >= 0 && point[0] < image.width && point[1] < image.height;
       const under = inside ? this.heat.at(...point) : null;

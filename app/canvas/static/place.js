@@ -22,6 +22,7 @@
     change: "", // which kind of difference is listed, or "" for all
     ...{ question: "activation", level: 2, map: "output" }, // of the page Inspect: the question, and which map is large
     ...{ how: "norm", channel: 0, measure: "share" }, // how channels become one number
+    ...{ cut: "" }, // what is switched off, as JSON
     ...{ range: "level", limits: "", heat: 0.65, folded: false }, // how maps are coloured
   };
 

@@ -4,6 +4,8 @@
   const parts = (globalThis.studioParts ??= {});
   const { dom } = parts;
 
+  const NEAR = 140; // CSS pixels: a film of something smaller zooms in
+
   class Studio {
     // host: {props, watch, trigger} of gr.HTML
     constructor(element, host) {
@@ -51,9 +53,15 @@
       const onchange = () => this.inspector?.draw();
       const onredraw = () => viewer.redraw("marks");
       this.autopsy = new parts.Autopsy(store, { ask: (one) => browse.autopsyUrl(one), onchange: () => (onchange(), onredraw()) });
-      this.trace = new parts.Trace(store, { ask: (one) => browse.traceUrl(one), onchange, onredraw });
-      viewer.extras = [this.autopsy, this.trace].map((extra) => (context, view) => extra.draw(context, view));
-      this.inspector = new parts.Inspector(find, store, { onzoom: () => this.zoomToPicked(), autopsy: this.autopsy, trace: this.trace });
+      viewer.extras.push((context, view) => this.autopsy.draw(context, view));
+      this.film = new parts.Film(store, viewer, {
+        ask: (one) => browse.traceUrl(one),
+        askAll: () => browse.tracesUrl,
+        onchange: (moving) => this.filmBar?.draw(moving),
+        onopen: () => this.comeNear(),
+      });
+      this.filmBar = new parts.FilmBar(find("view"), this.film, store, { fileUrl: (kind) => browse.filmUrl(kind, this.film.all) });
+      this.inspector = new parts.Inspector(find, store, { onzoom: () => this.zoomToPicked(), autopsy: this.autopsy, film: this.film });
     }
 
     wire() {
@@ -203,18 +211,27 @@
     }
 
     zoomToPicked() {
-      const one = this.store.picked;
-      if (!one) return;
+      if (this.store.picked) this.zoomTo(this.store.picked);
+    }
+
+    zoomTo(one) {
       const [x, y, width, height] = one.bbox;
       const [wide, high] = this.view.size;
       this.view.zoomTo(Math.min(16, (0.5 * wide) / Math.max(1, width), (0.5 * high) / Math.max(1, height)));
       this.view.centre(x + width / 2, y + height / 2);
     }
 
+    // what is too small to be followed is looked at from near
+    comeNear() {
+      const one = this.store.picked;
+      if (this.film.all || !one || one.truth) return;
+      if (Math.max(one.bbox[2], one.bbox[3]) * this.view.scale < NEAR || !this.view.shows(one.bbox)) this.zoomToPicked();
+    }
+
     escape() {
       if (this.sheet.dialog.open) this.sheet.dialog.close();
       else if (this.layout.fold()) return;
-      else if (this.trace.step !== null) this.trace.choose(null);
+      else if (this.film.at !== null) this.film.close();
       else if (this.store.selected !== null && this.browse.place.pictured) this.store.set({ selected: null });
       else this.browse.back();
     }

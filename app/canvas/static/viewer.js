@@ -17,7 +17,9 @@
       this.canvases = ["photo", "masks", "marks"].map((name) => stage.querySelector(`[data-layer=${name}]`));
       this.contexts = this.canvases.map((canvas) => canvas.getContext("2d"));
       this.halo = new parts.Halo();
-      this.extras = []; // functions that draw more marks: (context, view) => void
+      this.stand = null; // what is outlined in place of the instances: [{mask, colour, line, truth}]
+      this.extras = []; // functions that draw more marks: (context, view, pane) => void
+      this.hides = () => false; // panes whose instances something else draws
       this.panes = [];
       this.dirty = new Set();
       this.frame = 0;
@@ -161,8 +163,9 @@
       context.clearRect(0, 0, width, height);
       for (const pane of this.panes) {
         const { from, wide, shift } = this.place(pane);
-        const shown = store.hidden ? [] : this.order.filter((one) => panes.admits(pane.name, one, store));
-        raster.paint(this.target, shown.map(drawn, store), this.device, { fill, outline, opacity: store.opacity });
+        const shown = store.hidden ? [] : this.order.filter((one) => panes.admits(pane.name, one, store) && !this.hides(pane.name));
+        const painted = this.stand && !store.hidden ? this.stand : shown.map(drawn, store);
+        raster.paint(this.target, painted, this.device, { fill: fill && !this.stand, outline: outline || Boolean(this.stand), opacity: store.opacity });
         context.putImageData(this.target.data, shift, 0, from - shift, 0, wide, height);
       }
     }
@@ -181,10 +184,10 @@
 
     markPane(context, pane, shift) {
       const { store, view, dpr } = this;
-      const visible = (one) => one !== null && store.isShown(one) && panes.admits(pane.name, one, store);
+      const visible = (one) => one !== null && !this.hides(pane.name) && store.isShown(one) && panes.admits(pane.name, one, store);
       const picked = visible(store.picked) ? store.picked : null;
       const hovered = store.document.byId.get(store.hovered) ?? null;
-      const inSight = this.inSight().filter((one) => panes.admits(pane.name, one, store));
+      const inSight = this.inSight().filter((one) => panes.admits(pane.name, one, store) && !this.hides(pane.name));
       const look = (one) => verdicts.lookOf(one, store);
       context.setTransform(dpr, 0, 0, dpr, shift, 0);
       if (store.switches.boxes) marks.boxes(context, view, inSight, look);
@@ -193,7 +196,7 @@
       if (hovered !== picked && visible(hovered)) this.halo.draw(context, hovered, this.device, "hovered");
       if (picked) this.halo.draw(context, picked, this.device, "selected");
       context.setTransform(dpr, 0, 0, dpr, shift, 0);
-      for (const extra of this.extras) extra(context, view);
+      for (const extra of this.extras) extra(context, view, pane);
       const { labels, scores } = store.switches;
       if (labels || scores) marks.labels(context, view, inSight, { ...store.switches, first: picked, look });
     }
