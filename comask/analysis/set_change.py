@@ -101,36 +101,70 @@ def set_changes(
         min_score: instances whose class score is not above it are not counted as lost, gained,
             moved or kept; the numbers are of all.
     """
-    ids = match_categories(predictor.info.categories, truth.categories)
     settled = [one.settled(predictor.info.config) for one in switches]
-    records = {record.id: record for record in truth.images}
-    found: list[Results] = [[] for _ in range(len(settled) + 1)]
-    counts: list[Counter[Kind]] = [Counter(dict.fromkeys(KINDS, 0)) for _ in settled]
-    total, seen = operator.length_hint(images), set[int]()
+    tally = _Tally(truth, match_categories(predictor.info.categories, truth.categories), settled)
+    total = operator.length_hint(images)
     told = progress or (lambda done, total: None)
     told(0, total)
     for number, pixels in images:
-        record = records.get(number)
-        if record is None or number in seen:
+        tally.check(number, pixels)
+        base = base_run(predictor, pixels)
+        others = [ablate(predictor, pixels, one, base=base).prediction for one in settled]
+        tally.add(number, base.prediction, others, min_score)
+        told(len(tally.seen), total)
+    return tally.judged(max_detections)
+
+
+class _Tally:
+    """What was found so far: before, and after each of several ways of switching."""
+
+    def __init__(
+        self, truth: Dataset, ids: Mapping[int, int], switches: Sequence[Switches]
+    ) -> None:
+        self.seen: set[int] = set()
+        self._truth, self._ids, self._switches = truth, ids, switches
+        self._records = {record.id: record for record in truth.images}
+        self._found: list[Results] = [[] for _ in range(1 + len(switches))]
+        self._counts = [Counter[Kind](dict.fromkeys(KINDS, 0)) for _ in switches]
+
+    def check(self, number: int, pixels: Pixels) -> None:
+        """Refuse an image that the truth does not have so, or that was added before."""
+        record = self._records.get(number)
+        if record is None or number in self.seen:
             raise InputError(f"image {number!r:.40} is not in the truth, or was given before")
         if pixels.shape[:2] != (record.height, record.width):
             raise InputError(
                 f"{record.file_name} is {pixels.shape[1]} x {pixels.shape[0]} pixels, and the "
                 f"annotation file says {record.width} x {record.height}"
             )
-        base = base_run(predictor, pixels)
-        found[0] += _results(base.prediction, number, ids)
-        for one, results, count in zip(settled, found[1:], counts, strict=True):
-            after = ablate(predictor, pixels, one, base=base).prediction
-            results += _results(after, number, ids)
-            count.update(difference(base.prediction, after, min_score=min_score).count())
-        seen.add(number)
-        told(len(seen), total)
-    before, *others = _judged(truth, seen, found, max_detections)
-    return tuple(
-        SetChange(one, len(seen), before, after, dict(count))
-        for one, after, count in zip(settled, others, counts, strict=True)
-    )
+
+    def add(
+        self, number: int, before: Prediction, others: Sequence[Prediction], min_score: float
+    ) -> None:
+        """Take in one image."""
+        for results, one in zip(self._found, (before, *others), strict=True):
+            results += _results(one, number, self._ids)
+        for count, after in zip(self._counts, others, strict=True):
+            count.update(difference(before, after, min_score=min_score).count())
+        self.seen.add(number)
+
+    def judged(self, limits: Sequence[int]) -> tuple[SetChange, ...]:
+        """Measure what was taken in against the truth of those images."""
+        if not self.seen:
+            raise InputError("no images were given, so there is nothing to measure")
+        truth = replace(
+            self._truth,
+            images=tuple(one for one in self._truth.images if one.id in self.seen),
+            annotations=tuple(one for one in self._truth.annotations if one.image_id in self.seen),
+        )
+        before, *others = (
+            coco_ap.judge(truth, results, max_detections=limits)["segm"].numbers
+            for results in self._found
+        )
+        return tuple(
+            SetChange(one, len(self.seen), before, after, dict(count))
+            for one, after, count in zip(self._switches, others, self._counts, strict=True)
+        )
 
 
 def _results(prediction: Prediction, number: int, ids: Mapping[int, int]) -> Results:
@@ -140,17 +174,3 @@ def _results(prediction: Prediction, number: int, ids: Mapping[int, int]) -> Res
         for result in to_results(prediction, number)
         if result["category_id"] in ids
     ]
-
-
-def _judged(
-    truth: Dataset, seen: set[int], found: Sequence[Results], limits: Sequence[int]
-) -> list[Numbers]:
-    part = replace(
-        truth,
-        images=tuple(image for image in truth.images if image.id in seen),
-        annotations=tuple(one for one in truth.annotations if one.image_id in seen),
-    )
-    if not seen:
-        raise InputError("no images were given, so there is nothing to measure")
-    judged = [coco_ap.judge(part, results, max_detections=limits) for results in found]
-    return [verdicts["segm"].numbers for verdicts in judged]
