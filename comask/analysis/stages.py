@@ -9,7 +9,7 @@ RGB = tuple[int, int, int]
 
 # a weight of 0, 0.5 and 1: blue, pink and yellow differ in lightness too, on dark and bright images
 SCALE: tuple[RGB, RGB, RGB] = ((72, 104, 214), (226, 92, 150), (255, 236, 70))
-FIELD, FAINT = 0.85, 0.25  # of a mask that is looked at, and of one that lies under votes
+FIELD, FAINT = 0.85, 0.45  # of a mask that is looked at, and of one that lies under votes
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ FIRST = Stage(
 VOTES = Stage(
     "votes",
     "Votes",
-    "Each of 7 by 7 cells says where the box should be. A cell on the object weighs more.",
+    "Each of 7 by 7 cells (dots) votes for a box (lines). A cell on the object weighs more.",
     Moment(proposal=1, first=FAINT, votes=1, tint=1),
 )
 BOX = Stage(
@@ -87,7 +87,7 @@ IOU = Stage(
 )
 
 # without collaboration: plain votes, and no second look
-_EQUAL_VOTES = "Each of 7 by 7 cells says where the box should be. All of them weigh the same."
+_EQUAL_VOTES = "Each of 7 by 7 cells (dots) votes for a box (lines). All of them weigh the same."
 _EQUAL_BOX = "The plain mean of all votes is the new box."
 _LAST_MASK = " There is no second pass, so this is the result."
 _ONLY_BOX = " The mask stays as it was."

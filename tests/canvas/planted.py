@@ -1,13 +1,15 @@
 """A dataset that does not exist: the routes of one, of any size, with numbers known beforehand."""
 
+import base64
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
 from app.canvas import payload
+from comask.analysis import stages
 from comask.annotation import rle
 from comask.annotation.records import Annotation, Category
 from tests.canvas import documents, harness
@@ -73,6 +75,7 @@ class Planted:
         put(r"GET /api/instances", self.instances)
         put(r"GET /api/compare", self.compare)
         put(r"GET /api/autopsy/(\S+)/(t\d+)", self.autopsy)
+        put(r"GET /api/traces/([^/]+)", self.traces)
         put(r"GET /api/traces/(\S+)/(p\d+)", self.trace)
         put(r"GET /api/reports/(\w+)\.html", lambda _: (200, b"<h1>AP 0.42</h1>"))
         put(r"POST /api/runs", self.start)
@@ -276,16 +279,44 @@ class Planted:
 
     def trace(self, asked: Asked) -> tuple[int, Any]:
         self.note("trace", asked)
-        mask = scene()["instances"][0]["rle"]
         votes = [[8 + cell % 7, 8 + cell // 7, 42, 36] for cell in range(49)]
         return 200, {
+            **self.words(),
+            **self.facts(asked.caught[1]),
             "proposal": [5, 5, 45, 40],
             "votes": votes,
             "weights": [(cell + 1) / 49 for cell in range(49)],
             "box": [10, 10, 40, 34],
+        }
+
+    def traces(self, asked: Asked) -> tuple[int, Any]:
+        self.note("traces", asked)
+        rows = [self.facts(f"p{number}") for number in (1, 2, 3)]
+        packed = np.zeros((3, 253), "<f4")
+        packed[:, :8] = [5, 5, 45, 40, 10, 10, 40, 34]
+        packed[:, 8:57] = 0.5
+        packed[:, 57:] = np.tile([10, 10, 40, 34], 49)
+        code = base64.b64encode(packed.tobytes()).decode()
+        return 200, {**self.words(), "rows": rows, "packed": code}
+
+    @staticmethod
+    def words() -> dict[str, Any]:
+        told = [asdict(stage) for stage in stages.stages_of()]
+        return {"stages": told, "scale": stages.SCALE, "weighted": True, "second": True}
+
+    @staticmethod
+    def facts(name: str) -> dict[str, Any]:
+        mask = scene()["instances"][0]["rle"]
+        return {
+            "id": name,
             "first_mask": mask,
             "mask": mask,
             "levels": [2, 3],
+            "mask_iou": 0.75,
+            "weight": 25.0,
+            "travel": 6.0,
+            "edge": "bottom",
+            "agreement": 1.0,
         }
 
     def start(self, asked: Asked) -> tuple[int, Any]:

@@ -277,21 +277,6 @@ def test_a_missed_object_says_why_and_names_what_suppressed_it(page: Page, start
     expect(page.get_by_test_id("autopsy")).to_have_count(0)
 
 
-def test_the_making_of_a_mask_is_shown_step_by_step(page: Page, start: Start) -> None:
-    made = start(f"?source=dataset&dataset={DATASET}&mode=viewer&image=d{DATASET}-0&instance=p1")
-    until(page, "s.ready && s.selected === 'p1'")
-    steps = []
-    for _ in range(6):
-        page.keyboard.press("r")
-        steps.append(state(page)["trace"])
-    assert steps == ["proposal", "first", "votes", "box", "mask", None]
-    page.get_by_test_id("trace-votes").click()
-    expect(page.get_by_test_id("trace-note")).to_contain_text("7 × 7")
-    assert len([what for what, _ in made.asked if what == "trace"]) == 1
-    page.keyboard.press("Escape")
-    assert (state(page)["trace"], state(page)["selected"]) == (None, "p1")
-
-
 def test_a_run_shows_how_far_it_is_can_be_stopped_and_lists_failures(
     page: Page, start: Start
 ) -> None:

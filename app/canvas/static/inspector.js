@@ -7,8 +7,8 @@
   const FULL = 1.3; // the ranking score's usual end: class score 1 + 0.3 x mask IoU 1
 
   class Inspector {
-    constructor(find, store, { onzoom, autopsy, trace }) {
-      Object.assign(this, { store, onzoom, autopsy, trace });
+    constructor(find, store, { onzoom, autopsy, film }) {
+      Object.assign(this, { store, onzoom, autopsy, film });
       this.box = find("inspector");
       store.listen((changed) => {
         if (["document", "selected", "shown", "judged", "colouring"].some((name) => changed.has(name))) this.draw();
@@ -36,8 +36,19 @@
         ...(one.truth ? [] : [scoreBars(one), ...this.fitBars(one)]),
         dom.element("dl", { "data-testid": "picked-facts" }, ...this.facts(one)),
         ...notes.map((note) => dom.element("p", { class: "cs-quiet" }, note)),
-        ...(one.truth ? this.autopsy.part(one) : this.trace.part(one)),
+        ...(one.truth ? this.autopsy.part(one) : this.making(one)),
       );
+    }
+
+    // the way to the film
+    making(one) {
+      if (!one.proposal) return [];
+      const play = dom.element("button", { type: "button", "data-testid": "film-open", title: "From its proposal to its mask ( R, or Shift + R )" }, "Play its film");
+      play.addEventListener("click", () => {
+        this.film.close();
+        this.film.toggle();
+      });
+      return [dom.element("div", { class: "cs-making", "data-testid": "trace" }, dom.element("h3", {}, "How it was made"), play)];
     }
 
     verdict(one) {

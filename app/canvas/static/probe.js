@@ -40,7 +40,7 @@
       inspection: studio.inspection.state,
       grid: { total: studio.browse.grid.total, selected: studio.browse.grid.selected, url: studio.browse.listed ?? null },
       dataset: studio.browse.info?.id ?? null,
-      trace: studio.trace.step,
+      film: studio.film.state,
       totals: store.judged.totals,
       verdicts: Object.fromEntries(store.judged.byId),
       paint: {
@@ -73,6 +73,7 @@
       state: () => state(studio),
       mask: (id) => mask(studio, id),
       point: (id) => point(studio, id),
+      film: () => structuredClone(studio.film.seen), // what of it is drawn at this moment
       curves: () => structuredClone(studio.browse.curvesAsked ?? null), // what Python is asked to draw
     });
 })();

@@ -56,11 +56,11 @@
       viewer.extras.push((context, view) => this.autopsy.draw(context, view));
       this.film = new parts.Film(store, viewer, {
         ask: (one) => browse.traceUrl(one),
-        askAll: () => browse.tracesUrl,
+        askAll: () => parts.filming.tracesUrl(store, browse.place),
         onchange: (moving) => this.filmBar?.draw(moving),
         onopen: () => this.comeNear(),
       });
-      this.filmBar = new parts.FilmBar(find("view"), this.film, store, { fileUrl: (kind) => browse.filmUrl(kind, this.film.all) });
+      this.filmBar = new parts.FilmBar(find("view"), this.film, store, { fileUrl: (kind) => parts.filming.fileUrl(kind, this.film.all, store, browse.place) });
       this.inspector = new parts.Inspector(find, store, { onzoom: () => this.zoomToPicked(), autopsy: this.autopsy, film: this.film });
     }
 
