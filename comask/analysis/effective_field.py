@@ -15,7 +15,6 @@ The frame "level" asks for the gradient by the MSFEM's input, "image" by the net
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,14 +23,12 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from comask.analysis.activation import Look, branch_names
-from comask.analysis.field_sizes import FieldMap
+from comask.analysis.field_values import EffectiveField, Norm, Question
 from comask.analysis.registration import cells_of
 from comask.analysis.theoretical_field import (
     FUSED,
     Box,
     Cell,
-    Frame,
-    Path,
     box_in_level,
     check_level,
     check_one_of,
@@ -45,7 +42,6 @@ from comask.model.msfem import Branch, Msfem, Unit, enlarge
 from comask.predict import Predictor
 from comask.structures import Size
 
-Norm = Literal["frozen", "live"]
 Progress = Callable[[int, int], None]  # (done, total); what it raises ends the work
 _Affine = tuple[Tensor, Tensor]  # a frozen norm: factor and shift, (1, C, 1, 1) each
 
@@ -60,72 +56,6 @@ __all__ = [
     "merged_level",
     "scalars",
 ]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked of a field.
-
-    path   "own": a deeper branch's result is a constant; "cascade": it moves with the input
-    norm   "frozen": norm statistics are constants, so the field is local; "live": it is global
-    frame  "level": cells of the MSFEM's input; "image": network pixels
-    """
-
-    path: Path = "own"
-    norm: Norm = "frozen"
-    frame: Frame = "level"
-
-    def __post_init__(self) -> None:
-        check_one_of("path", self.path, get_args(Path))
-        check_one_of("norm", self.norm, get_args(Norm))
-        check_one_of("frame", self.frame, get_args(Frame))
-
-    def to_plain(self) -> dict[str, Any]:
-        """Write as JSON's types."""
-        return dict(vars(self))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class EffectiveField(FieldMap):
-    """How much each input moves what a branch gives at some cells; padding is left out.
-
-    map       (h, w)  cells of the level, or network pixels where ``question.frame`` is "image"
-    unit      image pixels from one number to the next
-    origin    (row, column) of the cells' centroid on the map
-    level     2 .. 5, of P2 .. P5
-    stride    network pixels between two cells
-    scale     network pixels an image pixel
-    size      (H, W) of the image
-    branch    "1x", "8x", "4x", "2x" or "fused"
-    question  what was asked
-    cells     (row, column) each
-    box       half-open (x1, y1, x2, y2) on the map: what convolutions can reach, norm statistics
-              left aside; a field with live statistics goes beyond it
-    """
-
-    level: int
-    stride: int
-    scale: float
-    size: Size
-    branch: str
-    question: Question
-    cells: tuple[Cell, ...]
-    box: Box
-
-    @property
-    def is_global(self) -> bool:
-        """Tell whether norm statistics moved too, so that the whole image counts."""
-        return self.question.norm == "live"
-
-    @property
-    def outside(self) -> float:
-        """Say which share of the mass lies outside the box: 0 where statistics are frozen."""
-        if self.mass == 0:
-            return 0.0
-        x1, y1, x2, y2 = self.box
-        beyond = self.map.astype(np.float64)
-        beyond[y1:y2, x1:x2] = 0
-        return float(beyond.sum()) / self.mass
 
 
 def effective_fields(

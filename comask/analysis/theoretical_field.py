@@ -23,6 +23,7 @@ from torch import nn
 
 from comask.analysis.activation import branch_names
 from comask.analysis.registration import cells_of
+from comask.config import ModelConfig
 from comask.errors import InputError
 from comask.model.backbone import STRIDES
 from comask.model.comask import CoMask
@@ -128,17 +129,29 @@ class TheoreticalSize:
     own_pixels: int
     cascade_pixels: int
 
+    def side(self, path: Path, frame: Frame) -> int:
+        """Give the side for a path, in cells of the level or in network pixels."""
+        sides = {
+            "level": {"own": self.own_cells, "cascade": self.cascade_cells},
+            "image": {"own": self.own_pixels, "cascade": self.cascade_pixels},
+        }
+        return sides[frame][path]
+
     def to_plain(self) -> dict[str, Any]:
         """Write as JSON's types."""
         return dict(vars(self))
 
 
-def theoretical_sizes(model: CoMask) -> tuple[TheoreticalSize, ...]:
+def theoretical_sizes(model: CoMask | ModelConfig) -> tuple[TheoreticalSize, ...]:
     """Measure the theoretical fields of every level and branch, "fused" last in each level.
 
+    Weights play no part, so a model's settings, ``predictor.info.config``, are as good as a model.
     Cells of one branch differ a little, since enlarging with aligned corners moves them against
     the coarser grid: the widest field of all cells whose field touches no border is told.
     """
+    if isinstance(model, ModelConfig):
+        with torch.device("meta"):  # layers without weights
+            model = CoMask(model)
     network = _Network.of(model)
     rows = []
     for number, (level, stride) in enumerate(zip(LEVELS, STRIDES, strict=True)):

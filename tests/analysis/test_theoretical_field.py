@@ -170,3 +170,10 @@ def test_what_is_none_is_refused(model: CoMask, wrong: dict[str, object], said: 
     given = {"level": 2, "cells": [(0, 0)], "branch": "1x"} | wrong
     with pytest.raises(InputError, match=said):
         theoretical_box(model, (70, 100), **given)  # type: ignore[arg-type]
+
+
+def test_settings_are_as_good_as_a_model(model: CoMask) -> None:
+    assert theoretical_sizes(model.config) == theoretical_sizes(model)
+    one = theoretical_sizes(model.config)[3]  # P2, 2x
+    assert one.side("own", "level") == one.own_cells == 5
+    assert one.side("cascade", "image") == one.cascade_pixels
