@@ -142,7 +142,7 @@ def _shoot(scene: Scene, stages: tuple[Stage, ...], between: int) -> list[Frame]
             f"{number} / {len(stages)}" if len(stages) > 1 else "",
             stage.meaning,
             _fact(stage, scene),
-            scale=scene.voted and stage.moment.tint > 0 and stage.moment.votes > 0,
+            scale=scene.weighted and stage.moment.tint > 0 and stage.moment.votes > 0,
         )
         for number, stage in enumerate(stages, start=1)
     ]
@@ -173,7 +173,9 @@ def _fact(stage: Stage, scene: Scene) -> str:
     one = scene.found[0]
     far, edge = one.travel
     facts = {
-        "votes": f"The weights add up to {one.weights.sum():.1f} of {len(one.weights)}.",
+        "votes": f"The weights add up to {one.weights.sum():.1f} of {len(one.weights)}."
+        if one.weighted
+        else "",
         "box": f"The {edge} edge moved farthest: {far:.1f} px.",
         "mask": f"IoU with the first mask: {one.agreement:.2f}. {_levels(one)}",
         "iou": f"Predicted IoU: {one.mask_iou:.2f}",

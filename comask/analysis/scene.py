@@ -130,6 +130,8 @@ class Scene:
         """
         self.found, self.colours, self.place, self.near = found, colours, place, near
         self.voted = near or len(found) <= VOTED  # whether votes are drawn
+        # whether the colours of votes mean anything
+        self.weighted = self.voted and all(one.weighted for one in found)
         self._base = _window(pixels, place)
         self._first = _Layer([one.first for one in found], colours, place)
         self._second = _Layer([one.mask for one in found], colours, place)

@@ -139,6 +139,12 @@ def test_without_a_second_pass_the_first_mask_stays_to_the_end() -> None:
     np.testing.assert_allclose(at(last, 12, 9), INSIDE, atol=1)
 
 
+def test_weights_are_not_explained_where_they_mean_nothing() -> None:
+    assert scene(planted.made()).weighted
+    assert not scene(planted.without_collaboration(planted.made())).weighted
+    assert not scene(planted.made(VOTED + 1), near=False).weighted
+
+
 def test_of_many_instances_only_boxes_move() -> None:
     assert scene(planted.made(VOTED), near=False).voted
     crowd = scene(planted.made(VOTED + 1), near=False)

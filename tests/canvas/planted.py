@@ -57,6 +57,7 @@ class Planted:
     images: int = 24
     judged: int | None = None  # images with a result; None for all
     truth: bool = True
+    collaborative: bool = True  # whether votes are weighed and masks drawn twice
     indexing: list[dict[str, Any]] = field(default_factory=list)
     run: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
@@ -299,10 +300,10 @@ class Planted:
         code = base64.b64encode(packed.tobytes()).decode()
         return 200, {**self.words(), "rows": rows, "packed": code}
 
-    @staticmethod
-    def words() -> dict[str, Any]:
-        told = [asdict(stage) for stage in stages.stages_of()]
-        return {"stages": told, "scale": stages.SCALE, "weighted": True, "second": True}
+    def words(self) -> dict[str, Any]:
+        how = {"weighted": self.collaborative, "second": self.collaborative}
+        told = [asdict(stage) for stage in stages.stages_of(**how)]
+        return {"stages": told, "scale": stages.SCALE, **how}
 
     @staticmethod
     def facts(name: str) -> dict[str, Any]:

@@ -37,8 +37,8 @@ INKED = """canvas => {
 def start(page: Page, site: harness.Site) -> Iterator[Start]:
     """Give a function that opens an image of the planted dataset with an instance picked."""
 
-    def show(more: str = "") -> Planted:
-        made = Planted(site)
+    def show(more: str = "", **options: bool) -> Planted:
+        made = Planted(site, **options)
         page.goto(site.put_page(planted.value()) + FILMED + more)
         page.wait_for_function("Boolean(window.studio)")
         until(page, "s.ready && s.selected === 'p1'")
@@ -161,6 +161,23 @@ def test_what_can_not_be_told_says_why(rough_page: Page, site: harness.Site) -> 
     page.keyboard.press("r")
     expect(page.get_by_test_id("film-meaning")).to_contain_text("Pick an instance")
     page.goto("about:blank")
+
+
+def test_without_collaboration_nothing_pretends_a_second_pass(page: Page, start: Start) -> None:
+    start(collaborative=False)
+    page.keyboard.press("r")
+    until(page, "s.film.ready")
+    stops = page.get_by_test_id("film-stops").get_by_role("button")
+    expect(stops).to_have_text(["Proposal", "Mask", "Votes", "Mean box", "Predicted IoU"])
+    expect(page.get_by_test_id("film-facts")).to_contain_text("all equal")
+    expect(page.get_by_test_id("film-facts")).not_to_contain_text("2nd mask")
+    page.get_by_test_id("film-votes").click()
+    expect(page.get_by_test_id("film-meaning")).to_contain_text("All of them weigh the same")
+    expect(page.get_by_test_id("film-legend")).to_be_hidden()
+    page.get_by_test_id("film-iou").click()
+    until(page, "s.film.at === 1")
+    moment = state(page)["film"]["moment"]
+    assert (moment["first"] > 0, moment["second"]) == (True, 0)
 
 
 def test_files_are_those_of_what_is_filmed(page: Page, start: Start) -> None:
