@@ -116,7 +116,7 @@ def set_change(
     records = found.images(range(min(most, len(found))))
     rows, annotations = [], []
     for row, record in enumerate(records):
-        image = services.images.find(f"d{dataset[0]}-{row}")
+        image = services.images.find(services.datasets.key(dataset[0], row))
         if image is not None and record.width and record.height:
             rows.append((record.id, image))
             annotations += list(found.annotations(row))

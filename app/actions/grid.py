@@ -6,7 +6,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from app.actions import judge
+from app.actions import fit, judge
+from app.actions.fit import Sizes
 from app.services import CheckpointFile, Services
 from app.services.pairs import JudgedSet, PairShelf
 from app.services.pairs import Question as Sliders
@@ -32,6 +33,8 @@ class Question:
     cell                  truth and found category of an instance that must occur; None is "none"
     scores                class scores, both included, between which an instance must lie, of the
                           category if one is asked for; the sliders hide none of them here
+    fit                   object sizes and field sizes between which a true object must lie, as
+                          ``fit.rows_with`` has them
     find                  key of an image whose place in the list is asked for as well
     sort                  the worst first; images that were not judged come last
     """
@@ -43,6 +46,7 @@ class Question:
     error: str | None = None
     cell: tuple[int | None, int | None] | None = None
     scores: tuple[float, float] | None = None
+    fit: Sizes | None = None
     find: str | None = None
     sort: Sort = "file"
     offset: int = 0
@@ -51,7 +55,7 @@ class Question:
     @property
     def judged_only(self) -> bool:
         """Say whether only images that a checkpoint has seen can be meant."""
-        return any(one is not None for one in (self.error, self.cell, self.scores))
+        return any(one is not None for one in (self.error, self.cell, self.scores, self.fit))
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,9 @@ def answer(
         kept = shelf.get(dataset, found, services.checkpoints.identity(file))
         judged = _judged(shelf, kept, asked.sliders)
         rows = _passing(shelf, kept, asked, rows)
+        if asked.fit is not None:
+            there = fit.rows_with(services, found, file, asked.fit)
+            rows = [row for row in rows if row in there]
         rows = _sorted(rows, judged, asked.sort)
     elif asked.judged_only:
         rows = []

@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 
 from app.api import (
+    ablation,
     datasets,
     documents,
     exports,
+    fields,
     grid,
     images,
-    inspect,
+    maps,
     metrics,
     reports,
     runs,
@@ -21,8 +23,9 @@ from app.services import Services
 def router(services: Services) -> APIRouter:
     """Put all routes together; an unknown address below /api is a sentence, not a page."""
     routes = APIRouter()
-    rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces, inspect)
-    for room in rooms:
+    rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
+    inspecting = (maps, fields, ablation)
+    for room in (*rooms, *inspecting):
         routes.include_router(room.router(services))
 
     @routes.get("/api/{rest:path}")

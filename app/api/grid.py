@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from app.actions import grid, judge
+from app.actions.fit import Sizes
 from app.actions.grid import Question
 from app.api import metrics
 from app.api.answers import (
@@ -14,6 +15,7 @@ from app.api.answers import (
     json_answer,
     read_cell,
     read_choice,
+    read_number,
     read_range,
     read_whole,
     refuse,
@@ -48,6 +50,7 @@ def router(services: Services) -> APIRouter:
             error=read_choice(asked.get("error"), "error", judge.ERRORS, None),
             cell=read_cell(asked.get("cell")),
             scores=read_range(asked.get("scores"), "scores"),
+            fit=_sizes(asked.get("fit")),
             find=asked.get("find") or None,
             sort=read_choice(asked.get("sort"), "sort", grid.SORTS, "file"),
             offset=read_whole(asked.get("offset"), "offset", 0, 10**9, 0),
@@ -62,3 +65,14 @@ def router(services: Services) -> APIRouter:
         return json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
 
     return routes
+
+
+def _sizes(text: str | None) -> Sizes | None:
+    """Read four lengths in image pixels: object from, to, field from, to."""
+    if not text:
+        return None
+    parts = text.split(",")
+    if len(parts) != 4:
+        refuse(422, "fit must be four lengths: of objects from and to, of fields from and to.")
+    low, high, narrow, wide = (read_number(part, "fit", 0, 9999, 0.0) for part in parts)
+    return low, high, narrow, wide

@@ -1,6 +1,7 @@
 """The network opened for a look inside: what one image left in it is held while people look."""
 
 import threading
+from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from app.services.checkpoints import CheckpointFile, CheckpointShelf, Models
@@ -27,6 +28,7 @@ class Inspections:
         self._checkpoints, self._models, self._images = checkpoints, models, images
         self._looks: Recent[Held, Look] = Recent(limits.looks_bytes)
         self._bases: Recent[Held, Base] = Recent(limits.looks_bytes)
+        self._found: Recent[Hashable, object] = Recent(limits.answers_bytes)
         self._lock = threading.Lock()
         self.tasks = Tasks(limits.answers_bytes)
 
@@ -66,3 +68,11 @@ class Inspections:
                 known = base_run(self.predictor(file), self._images.pixels(image))
                 self._bases.put(key, known, known.bytes)
         return known
+
+    def keep(self, key: Hashable, value: object, bytes_held: int) -> None:
+        """Remember what took long to find."""
+        self._found.put(key, value, bytes_held)
+
+    def kept(self, key: Hashable) -> object | None:
+        """Give back what was remembered."""
+        return self._found.get(key)

@@ -58,7 +58,8 @@ def contours(
     values = field.map.astype(np.float64)
     ordered_by = values
     if blur > 0:
-        ordered_by = cv2.GaussianBlur(values, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        blurred = cv2.GaussianBlur(values, (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+        ordered_by = np.asarray(blurred, np.float64)
     order = np.argsort(-ordered_by, axis=None, kind="stable")
     masses = values.ravel()[order].cumsum()
     return tuple(_contour(field, order, masses, share, first) for share in shares)

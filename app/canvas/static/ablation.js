@@ -54,6 +54,10 @@
       return api.address(`/api/ablation/${encodeURIComponent(key)}`, { checkpoint, score: this.page.store.threshold, switches: this.page.place.cut });
     }
 
+    onstore(changed) {
+      if (changed.has("threshold")) this.page.askLater();
+    }
+
     drawnBy() {
       return [this.page.place.cut, this.head?.model.branches.length ?? 0];
     }

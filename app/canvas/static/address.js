@@ -8,7 +8,7 @@
   const STEPS = ["source", "dataset", "mode", "page", "image", "question"]; // a change of these is a step that Back undoes
   const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
   const QUESTIONS = ["activation", "contribution", "field", "ablation", "fit"];
-  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded", "cut"];
+  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded", "cut", "target", "point", "path", "norm", "frame"];
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
     ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
@@ -24,12 +24,17 @@
     const ends = text.split(",").map((part) => number(part, 0, 1));
     return ends.length === 2 && !ends.includes(null) && ends[0] <= ends[1] ? ends.join(",") : "";
   };
+  const lengths = (text) => {
+    const ends = text.split(",").map((part) => number(part, 0, 1e5));
+    return ends.length === 4 && !ends.includes(null) ? ends.join(",") : "";
+  };
   const letters = (held, names) => Object.entries(names).map(([name, letter]) => (held[name] ? letter : "")).join("");
   const unlettered = (text, names) => Object.fromEntries(Object.entries(names).map(([name, letter]) => [name, text.includes(letter)]));
 
   // what the page Inspect asks and shows
   function inspected(said, text) {
     const limits = text("limits").split(",").map((part) => number(part, -1e12, 1e12));
+    const point = text("point").split(",").map((part) => number(part, 0, 1e5));
     return {
       question: oneOf(said("question"), QUESTIONS) ?? START.question,
       level: number(said("level"), 2, 5) ?? START.level,
@@ -42,6 +47,11 @@
       heat: number(said("heat"), 0, 1) ?? START.heat,
       folded: said("folded") === "1",
       cut: text("cut"),
+      target: oneOf(said("target"), ["cell", "instance"]) ?? START.target,
+      point: point.length === 2 && !point.includes(null) ? point.join(",") : "",
+      path: oneOf(said("path"), ["own", "cascade"]) ?? START.path,
+      norm: oneOf(said("norm"), ["frozen", "live"]) ?? START.norm,
+      frame: oneOf(said("frame"), ["image", "level"]) ?? START.frame,
     };
   }
 
@@ -62,6 +72,7 @@
       change: text("change"),
       ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
       scores: range(text("scores")),
+      fit: lengths(text("fit")),
       ...inspected(said, text),
     };
     const look = {

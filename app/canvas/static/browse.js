@@ -4,7 +4,7 @@
   const parts = (globalThis.studioParts ??= {});
   const { api, dom } = parts;
 
-  const LISTED_BY = ["dataset", "checkpoint", "sort", "name", "category", "size", "scores", "error", "cell"];
+  const LISTED_BY = ["dataset", "checkpoint", "sort", "name", "category", "size", "scores", "error", "cell", "fit"];
   const COUNTED_BY = ["threshold", "iou", "kind"];
   const PAUSE = 200; // milliseconds that a slider has to stand still before the grid counts again
 
@@ -86,6 +86,7 @@
       if (changed.has("checkpoint") || changed.has("other")) this.diff.offer(this.names, place.checkpoint);
       const shows = ["source", "dataset", "mode", "image", "checkpoint", "page"].some((name) => changed.has(name));
       if (shows) this.showImage();
+      this.studio.inspection?.known(this.info);
       if (shows || ["error", "cell", "other", "change"].some((name) => changed.has(name))) this.count();
       this.show();
     }
@@ -110,6 +111,7 @@
         this.count();
         this.showImage();
       }
+      this.studio.inspection?.known(info);
       this.show();
     }
 

@@ -47,10 +47,16 @@
     return [low, high];
   }
 
-  const place = (value, [low, high]) => (high > low ? Math.max(0, Math.min(255, Math.round((255 * (value - low)) / (high - low)))) : 0);
+  // the place of a value among 256 colours; "root" gives small values more of them
+  function place(value, [low, high], kind = "plain") {
+    if (!(high > low)) return 0;
+    const share = Math.max(0, Math.min(1, (value - low) / (high - low)));
+    return Math.round(255 * (kind === "root" ? Math.sqrt(share) : share));
+  }
+
   const tableOf = (kind) => (kind === "signed" ? diverging : sequential);
 
-  // how: {kind: "plain", "signed", "colours" or "branches", limits}; a last row and column are repeated once
+  // how: {kind: "plain", "root", "signed", "colours" or "branches", limits}; a last row and column are repeated once
   function paint({ values, shape }, how) {
     const [height, width, depth] = shape;
     const canvas = document.createElement("canvas");
@@ -77,7 +83,7 @@
   function colour(values, from, depth, how, table) {
     if (how.kind === "colours") return [0, 1, 2].map((channel) => Math.round(255 * values[from * depth + channel]));
     if (how.kind === "branches") return branches[values[from]] ?? [0, 0, 0];
-    return table[place(values[from], how.limits)];
+    return table[place(values[from], how.limits, how.kind)];
   }
 
   // the scale as a CSS gradient, the largest on the right

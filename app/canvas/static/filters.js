@@ -40,6 +40,7 @@
       });
       find("filter-clear").addEventListener("click", () => place.clearFilters());
       find("filter-cell").addEventListener("click", () => place.set({ cell: "" }));
+      find("filter-fit").addEventListener("click", () => place.set({ fit: "" }));
       place.listen(() => this.show());
       this.show();
     }
@@ -93,8 +94,15 @@
       find("grid-sort").value = place.sort;
       find("filter-cell").hidden = !place.cell;
       if (place.cell) find("filter-cell-text").textContent = this.cellText(place.cell);
+      find("filter-fit").hidden = !place.fit;
+      if (place.fit) find("filter-fit-text").textContent = fitText(place.fit);
       find("filter-clear").disabled = !place.filtered;
     }
+  }
+
+  function fitText(fit) {
+    const [low, high, narrow, wide] = fit.split(",").map((value) => Math.round(Number(value)));
+    return `Objects of ${low} to ${high} px, fields of ${narrow} to ${wide} px`;
   }
 
   function fill(select, options) {

@@ -9,14 +9,14 @@
   class Heat {
     constructor(viewer) {
       this.viewer = viewer;
-      this.map = null; // {values, shape, stride, scale, how}
+      this.map = null; // {values, shape, first, step, how}
       this.opacity = 0.65;
-      this.marks = null; // (context, view) => void: contours and crosses over it
     }
 
-    // map: {values, shape}; stride: network pixels between cells; scale: network pixels an image pixel
-    show(map, { stride, scale, how }) {
-      this.map = map && { ...map, stride, scale, how, picture: colours.paint(map, how) };
+    // map: {values, shape}; stride: network pixels between cells; scale: network pixels an image pixel;
+    // or first and step where cells lie otherwise: where cell 0 begins, and how wide cells are, in image pixels
+    show(map, { stride, scale, how, first = (0.5 - stride / 2) / scale, step = stride / scale }) {
+      this.map = map && { ...map, first, step, how, picture: colours.paint(map, how) };
       this.viewer.redraw("photo", "masks", "marks");
     }
 
@@ -25,10 +25,9 @@
       if (this.map) this.viewer.redraw("photo");
     }
 
-    // where cell 0 begins and how wide cells are, in image pixels
     get frame() {
-      const { stride, scale } = this.map;
-      return { first: (0.5 - stride / 2) / scale, step: stride / scale };
+      const { first, step } = this.map;
+      return { first, step };
     }
 
     draw(context, device, [width, height]) {

@@ -19,6 +19,9 @@
   ];
   const ASKED_BY = ["page", "question", "how", "measure", "channel", "image", "checkpoint", "point", "target", "path", "norm", "frame", "whole", "cut", "dataset"];
 
+  const CELL = 74; // CSS pixels, the most that a small map is high
+  const PAUSE = 250; // milliseconds that a slider has to stand still
+
   class Inspection {
     constructor(studio, place) {
       Object.assign(this, { studio, place });
@@ -39,7 +42,8 @@
       this.wire();
       place.listen((changed) => this.follow(changed));
       this.store.listen((changed) => {
-        if (changed.has("document") || changed.has("threshold")) this.ask();
+        if (changed.has("document")) this.ask();
+        this.view?.onstore?.(changed);
         if (changed.has("selected")) this.view?.onselect?.();
       });
     }
@@ -51,6 +55,13 @@
       find("heat-opacity").addEventListener("input", (event) => this.place.set({ heat: Number(event.target.value) / 100 }));
       find("inspect-stop").addEventListener("click", () => this.stop());
       find("matrix-fold").addEventListener("click", () => this.place.set({ folded: !this.place.folded }));
+    }
+
+    // a dataset is there, or another one
+    known(info) {
+      if (info === this.info) return;
+      this.info = info;
+      this.ask();
     }
 
     button(id, title, meaning, act) {
@@ -89,6 +100,7 @@
     follow(changed) {
       if (changed.has("question") || changed.has("page")) this.leave();
       if (ASKED_BY.some((name) => changed.has(name))) this.ask();
+      this.view?.onplace?.(changed);
       if (changed.has("heat")) this.heat.set(this.place.heat);
       if (["level", "map", "range"].some((name) => changed.has(name))) this.draw();
       this.showBar();
@@ -118,7 +130,7 @@
       }
       this.showBar();
       const why = this.key === null && !view.needsNoImage ? "Open an image first: samples, uploads or a dataset, on the left." : view.needs?.() ?? "";
-      const url = why || (this.key !== null && this.store.loading) ? null : view.url(this.key, this.checkpoint);
+      const url = why || (!view.needsNoImage && this.store.loading) ? null : view.url(this.key, this.checkpoint);
       if (why) this.say(why);
       if (url === null) {
         this.inquiry.stop();
@@ -129,6 +141,12 @@
       if (url === this.inquiry.url) return;
       this.say("");
       this.inquiry.ask(url, QUESTIONS.find(([name]) => name === this.place.question)[1]);
+    }
+
+    // while a slider moves
+    askLater() {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.ask(), PAUSE);
     }
 
     stop() {
@@ -196,10 +214,11 @@
       }
       const { width = 4, height = 3 } = this.store.document?.image ?? {};
       find("matrix").style.setProperty("--aspect", `${width} / ${height}`);
+      find("matrix").style.setProperty("--cell-width", `${Math.round(Math.min(160, Math.max(60, (CELL * width) / height)))}px`);
       this.matrix.show(table.rows, table.columns);
       this.matrix.choose(chosen.row.level, chosen.panel.name);
       const { row, panel } = chosen;
-      if (panel.map) this.heat.show(panel.map, { stride: panel.stride ?? row.stride, scale: table.scale, how: panel.how });
+      if (panel.map) this.heat.show(panel.map, { stride: row.stride, scale: table.scale, how: panel.how, first: panel.first, step: panel.step });
       else this.heat.show(null, {});
       this.shownLimits = panel.how?.limits ?? null;
       this.showScale(panel);
@@ -229,7 +248,7 @@
       const [low, high] = panel.how.limits;
       find("scale-bar").style.background = colours.gradient(panel.kind);
       find("scale-low").textContent = colours.number(low);
-      find("scale-middle").textContent = colours.number((low + high) / 2);
+      find("scale-middle").textContent = colours.number(panel.kind === "root" ? low + (high - low) / 4 : (low + high) / 2);
       find("scale-high").textContent = colours.number(high);
       find("scale-unit").textContent = this.view.unit ?? "";
     }

@@ -3,7 +3,7 @@
   "use strict";
   const parts = (globalThis.studioParts ??= {});
 
-  const FILTERS = ["name", "category", "size", "scores", "error", "cell"];
+  const FILTERS = ["name", "category", "size", "scores", "error", "cell", "fit"];
   const START = {
     source: null, // "samples", "uploads" or "dataset"; null where no page around says so
     checkpoint: null,
@@ -18,10 +18,12 @@
     scores: "", // "low,high", or "" for any
     error: "",
     cell: "",
+    fit: "", // "object from,to,field from,to" in image pixels
     other: null, // the checkpoint to compare with
     change: "", // which kind of difference is listed, or "" for all
     ...{ question: "activation", level: 2, map: "output" }, // of the page Inspect: the question, and which map is large
     ...{ how: "norm", channel: 0, measure: "share" }, // how channels become one number
+    ...{ target: "cell", point: "", path: "own", norm: "frozen", frame: "image" }, // whose receptive field; a point in image pixels
     ...{ cut: "" }, // what is switched off, as JSON
     ...{ range: "level", limits: "", heat: 0.65, folded: false }, // how maps are coloured
   };

@@ -1,0 +1,202 @@
+// Receptive fields: which pixels decide what a branch gives, at a clicked cell or for an instance.
+(() => {
+  "use strict";
+  const parts = (globalThis.studioParts ??= {});
+  const { dom, api } = parts;
+
+  const TARGETS = [
+    ["cell", "Clicked cell", "Click the image: the cell of each level that looks there"],
+    ["instance", "Picked instance", "The mean over all cells inside the mask of the instance that is picked"],
+  ];
+  const PATHS = [
+    ["own", "Own path", "Through the branch's own convolutions only: what the deeper branch gave is a constant"],
+    ["cascade", "With cascade", "Also through the deeper branches that feed it"],
+  ];
+  const NORMS = [
+    ["frozen", "Norm frozen", "Norm statistics are constants: the field is local, and exactly zero outside the theoretical box"],
+    ["live", "Norm live", "Norm statistics move with the input: the field is global, every pixel counts a little"],
+  ];
+  const FRAMES = [
+    ["image", "In the image", "Through pyramid and backbone to the pixels of the image"],
+    ["level", "In the level", "Only through the MSFEM, to the cells that it takes in"],
+  ];
+  const SHARES = ["50 %", "90 %", "99 %"];
+  const COLOURS = ["#ffffff", "#f0e442", "#e69f00"];
+
+  class Field {
+    constructor(page) {
+      this.page = page;
+      page.studio.viewer.extras.push((context, view) => this.drawMarks(context, view));
+    }
+
+    drawnBy() {
+      const { target, path, norm, frame } = this.page.place;
+      return [target, path, norm, frame];
+    }
+
+    controls() {
+      const { page } = this;
+      return [page.segments("target", TARGETS), page.segments("path", PATHS), page.segments("norm", NORMS), page.segments("frame", FRAMES)];
+    }
+
+    get picked() {
+      const { picked } = this.page.store;
+      return picked && !picked.truth ? picked : null;
+    }
+
+    needs() {
+      const { place } = this.page;
+      return place.target === "instance" && !this.picked ? "Pick an instance that the model found, on the image or in the list: its receptive field stands here." : "";
+    }
+
+    get query() {
+      const { target, point, path, norm, frame } = this.page.place;
+      return { path, norm, frame, point: target === "cell" ? point : null, instance: target === "instance" ? this.picked?.id : null };
+    }
+
+    url(key, checkpoint) {
+      return api.address(`/api/fields/${encodeURIComponent(key)}`, { checkpoint, ...this.query });
+    }
+
+    onselect() {
+      if (this.page.place.target === "instance") this.page.ask();
+    }
+
+    // a click names a cell; with the target "instance" it picks, as everywhere
+    click([x, y]) {
+      const { place, store } = this.page;
+      const { width, height } = store.document?.image ?? {};
+      if (place.target !== "cell" || !(x >= 0 && y >= 0 && x < width && y < height)) return false;
+      place.set({ point: `${x.toFixed(1)},${y.toFixed(1)}` });
+      return true;
+    }
+
+    get unit() {
+      return "Sum over the input's channels of the gradient's size; the colours follow its square root";
+    }
+
+    take(head) {
+      this.head = head;
+      const rows = head.levels.map((one) => ({
+        level: one.level,
+        title: `P${one.level}`,
+        meaning: `every ${one.stride} network pixels a cell`,
+        panels: one.panels.map((panel) => ({
+          name: panel.name,
+          map: panel.values,
+          kind: "root",
+          first: panel.first,
+          step: panel.step,
+          note: panel.mass > 0 ? "" : "No pixel moves it: it gives the same whatever the image",
+          caption: panel.mass > 0 ? `${panel.sides[1].toFixed(0)} px` : "none",
+        })),
+      }));
+      const columns = rows[0].panels.map(({ name }) => ({ name, title: name, meaning: parts.maps.meaningOf(name) }));
+      return { rows, columns, scale: head.scale };
+    }
+
+    panel(level, name) {
+      return this.head?.levels.find((one) => one.level === level)?.panels.find((one) => one.name === name) ?? null;
+    }
+
+    files(level, name) {
+      const { key, checkpoint } = this.page;
+      return ["npy", "csv"].map((kind) => [kind, api.address(`/api/fields/${encodeURIComponent(key)}/${encodeURIComponent(`P${level}-${name}.${kind}`)}`, { checkpoint, ...this.query })]);
+    }
+
+    facts(level) {
+      const one = this.head.levels.find((row) => row.level === level);
+      const { object, thresholds } = this.head;
+      const px = (value) => (value > 0 ? value.toFixed(0) : "–");
+      const cell = (text) => dom.element("td", { class: "cs-number" }, text);
+      const head = (...texts) => dom.element("thead", {}, dom.element("tr", {}, ...texts.map(([text, meaning]) => dom.element("th", { scope: "col", title: meaning ?? "" }, text))));
+      const body = (values) => dom.element("tbody", {}, ...one.panels.map((panel) => dom.element("tr", {}, dom.element("th", { scope: "row" }, panel.name), ...values(panel).map(cell))));
+      const theory = ([x1, , x2]) => (x2 - x1).toFixed(0);
+      const sizes = dom.element("table", { "data-testid": "field-sizes" }, head(["px"], ["theory", "Width of the box that convolutions can reach, cut at the image's edges"], ...SHARES.map((share) => [share, `Side of a square as large as the smallest set of pixels that holds ${share} of the mass; its contour is drawn after a slight blur`])), body((panel) => [theory(panel.theory), ...panel.sides.map(px)]));
+      const ratios = dom.element("table", { "data-testid": "field-ratios" }, head(["area, %"], ...thresholds.map((share) => [`t ${Math.round(100 * share)} %`, `Share of the whole map that the smallest square around the cell covers which holds ${Math.round(100 * share)} % of the mass: the high-contribution area ratio`])), body((panel) => panel.ratios.map((value) => (100 * value).toFixed(2))));
+      const key = dom.element("p", { class: "cs-contours" }, ...SHARES.map((share, at) => {
+        const line = dom.element("i");
+        line.style.borderColor = COLOURS[at];
+        return dom.element("span", {}, line, share);
+      }), dom.element("span", {}, dom.element("i", { class: "cs-theory" }), "theory"));
+      const made = [key, sizes, ratios];
+      if (object) made.unshift(dom.element("p", { "data-testid": "field-object" }, `The object's side: ${object.side.toFixed(0)} px; cut from P${object.levels[1]}.`));
+      const outside = Math.max(...one.panels.map((panel) => panel.outside));
+      made.push(dom.element("p", { class: "cs-quiet", "data-testid": "field-outside" }, this.page.place.norm === "live" ? `Global: up to ${(100 * outside).toFixed(1)} % of the mass lies outside the theoretical box, through norm statistics.` : `Outside the theoretical box: ${outside === 0 ? "exactly 0" : outside.toExponential(1)}.`));
+      return made;
+    }
+
+    // contours, the theoretical box and the clicked place, over the image
+    drawMarks(context, view) {
+      const { page } = this;
+      if (page.view !== this || !page.chosen) return;
+      const panel = this.panel(page.chosen.row.level, page.chosen.panel.name);
+      if (!panel) return;
+      panel.contours.forEach(({ polygons }, at) => outline(context, view, polygons, COLOURS[at]));
+      const [left, top] = view.toScreen(panel.theory[0], panel.theory[1]);
+      const [right, bottom] = view.toScreen(panel.theory[2], panel.theory[3]);
+      context.save();
+      for (const [width, colour] of [[3, "rgb(0 0 0 / 0.6)"], [1.4, "#56b4e9"]]) {
+        context.setLineDash([7, 5]);
+        context.lineWidth = width;
+        context.strokeStyle = colour;
+        context.strokeRect(left, top, right - left, bottom - top);
+      }
+      context.restore();
+      if (page.place.target === "cell") cross(context, view.toScreen(...this.point));
+    }
+
+    get point() {
+      const given = this.page.place.point.split(",").map(Number);
+      if (given.length === 2 && given.every(Number.isFinite)) return given;
+      const { width = 0, height = 0 } = this.page.store.document?.image ?? {};
+      return [width / 2, height / 2];
+    }
+
+    mark() {
+      this.page.studio.viewer.redraw("marks");
+    }
+
+    leave() {
+      this.page.studio.viewer.redraw("marks");
+    }
+
+    get state() {
+      const chosen = this.page.chosen;
+      const panel = chosen && this.panel(chosen.row.level, chosen.panel.name);
+      return { point: this.point, field: panel && { mass: panel.mass, outside: panel.outside, theory: panel.theory, sides: panel.sides, ratios: panel.ratios } };
+    }
+  }
+
+  function outline(context, view, polygons, colour) {
+    const path = new Path2D();
+    for (const points of polygons) {
+      points.forEach(([x, y], at) => {
+        const [left, top] = view.toScreen(x, y);
+        if (at === 0) path.moveTo(left, top);
+        else path.lineTo(left, top);
+      });
+      path.closePath();
+    }
+    for (const [width, style] of [[3, "rgb(0 0 0 / 0.55)"], [1.5, colour]]) {
+      context.lineWidth = width;
+      context.strokeStyle = style;
+      context.stroke(path);
+    }
+  }
+
+  function cross(context, [x, y]) {
+    for (const [width, colour] of [[4, "rgb(0 0 0 / 0.7)"], [2, "#fff"]]) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.beginPath();
+      context.moveTo(x - 8, y);
+      context.lineTo(x + 8, y);
+      context.moveTo(x, y - 8);
+      context.lineTo(x, y + 8);
+      context.stroke();
+    }
+  }
+
+  (parts.inspections ??= {}).field = Field;
+})();
