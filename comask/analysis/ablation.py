@@ -189,8 +189,10 @@ def _switched(msfem: torch.nn.Module, level: _Level, switches: Switches, number:
     off = switches.off_at(number)
     fused = level.fused
     if off:
-        heard = switches.reach == "cascade"
-        coarse = msfem.views(level.merged, off) if heard else level.coarse
+        coarse = level.coarse
+        if switches.reach == "cascade":
+            before = coarse[: min(off - {0}, default=len(coarse))]  # the first one off included
+            coarse = msfem.views(level.merged, off, before)
         fused = msfem.fused(level.merged, coarse, off)
     if number in switches.attention_off:
         return F.relu(fused)

@@ -5,7 +5,7 @@ times; the deepest feeds the next shallower one, and so on: a cascade. The fusin
 sees the level first, then the branches from the deepest to the shallowest.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,15 +36,20 @@ class Msfem(nn.Module):
         enriched: Tensor = self.attention(fused)
         return enriched
 
-    def views(self, level: Tensor, silent: Collection[int] = ()) -> list[Tensor]:
+    def views(
+        self, level: Tensor, silent: Collection[int] = (), known: Sequence[Tensor] = ()
+    ) -> list[Tensor]:
         """Run the cascade: the coarse outputs, deepest first, (B, C, H / 2^d, W / 2^d) each.
 
         Branches of ``silent``, counted from the level's own 0, give zeros, to their heirs as well.
+        What the deepest ones gave is taken from ``known``, as far as that goes.
         """
         coarse: list[Tensor] = []
         for number, branch in enumerate(self.branches, start=1):
-            deeper = enlarge(coarse[-1], level) if coarse else None
-            view: Tensor = branch(level, deeper)
+            if number <= len(known):
+                view = known[number - 1]
+            else:
+                view = branch(level, enlarge(coarse[-1], level) if coarse else None)
             coarse.append(torch.zeros_like(view) if number in silent else view)
         return coarse
 

@@ -301,7 +301,7 @@ def fails(*_: object, **__: object) -> None:
         (
             replace(Switches.without_branch(1, levels=[5], reach="cascade"), second_pass=False),
             ("P5", *STAGES[:3]),
-            ("backbone", "neck.msfem.0.attention", "neck.msfem.0.branches.0"),
+            ("backbone", "neck.msfem.0.attention", "neck.msfem.3.branches.0"),
         ),
     ],
     ids=["none", "second pass", "votes", "attention", "branch", "branch and second pass"],

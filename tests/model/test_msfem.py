@@ -133,6 +133,49 @@ def test_the_deepest_branch_sees_the_level_alone_and_the_next_sees_both() -> Non
     assert_close(next_one, msfem.branches[1](torch.cat([wide, level], dim=1)))
 
 
+def test_a_silent_branch_gives_zeros_and_its_heirs_see_them() -> None:
+    msfem, level = module(4), noise(1, 32, 25, 42)
+    deepest, middle, last = msfem.views(level)
+    first, heir, grandchild = msfem.views(level, {1})
+    assert not first.any()
+    assert first.shape == deepest.shape
+    assert_close(heir, msfem.branches[1](torch.cat([torch.zeros_like(level), level], dim=1)))
+    assert not torch.equal(heir, middle)
+    assert not torch.equal(grandchild, last)
+    without_last = msfem.views(level, {0, 3})  # the level itself is no view
+    assert torch.equal(without_last[0], deepest)
+    assert torch.equal(without_last[1], middle)
+    assert not without_last[2].any()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_views_that_are_known_are_taken_as_they_are(count: int) -> None:
+    msfem, level = module(4), noise(1, 32, 25, 42)
+    views = msfem.views(level)
+    known = [2 * view for view in views[:count]]
+    found = msfem.views(level, (), known)
+    assert all(torch.equal(one, view) for one, view in zip(found, known, strict=False))
+    for one, view in zip(found[count:], views[count:], strict=True):
+        assert torch.equal(one, view) == (count == 0)
+
+
+def test_a_silent_branch_may_be_known() -> None:
+    msfem, level = module(4), noise(1, 32, 25, 42)
+    views = msfem.views(level)
+    pairs = zip(msfem.views(level, {2}, views[:2]), msfem.views(level, {2}), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_parts_can_be_left_out_of_the_fusion() -> None:
+    msfem, level = module(4), noise(1, 32, 9, 7)
+    torch.nn.init.normal_(msfem.fuse.bias)
+    coarse = msfem.views(level)
+    parts = [*msfem.parts(level, coarse)]
+    bias = msfem.fuse.bias[:, None, None].expand(1, 32, 9, 7)
+    assert_close(msfem.fused(level, coarse, {0, 2}), parts[1] + parts[3] + bias)
+    assert torch.equal(msfem.fused(level, coarse, {0, 1, 2, 3}), bias)
+
+
 def test_channel_attention_by_hand() -> None:
     attention = ChannelAttention(4)
     torch.nn.init.ones_(attention.gate.squeeze.weight)  # 4 -> 1: the sum of the means
