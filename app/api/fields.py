@@ -1,11 +1,13 @@
 """Receptive fields of a place or an instance, as packets or files."""
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Request, Response
 
 from app.actions import fields, fit
 from app.actions.fields import FieldAsked
 from app.api import metrics
-from app.api.answers import find_dataset, read_choice, read_number, refuse
+from app.api.answers import find_dataset, read_choice, read_number, read_whole, refuse
 from app.api.inspections import (
     answer,
     checkpoint,
@@ -41,6 +43,25 @@ def router(services: Services) -> APIRouter:
             services,
             ("fit", *fit.key_of(services, found, file, most), asked, kept.token),
             lambda report: fit.packet(services, file, (name, found), asked, most, report),
+        )
+
+    @routes.get("/fields-set/{dataset}")
+    def of_set(request: Request, dataset: str) -> Response:
+        """Answer with mean fields over a dataset; ``other`` names a checkpoint to set beside."""
+        found = find_dataset(services, dataset)
+        files = [checkpoint(services, request)]
+        if request.query_params.get("other"):
+            files.append(checkpoint(services, request, "other"))
+        asked = replace(_asked(request), point=None, instance=None, alike=False)
+        given = request.query_params.get("images")
+        most = min(read_whole(given, "images", 1, fields.MOST_IMAGES, 8), len(found))
+        identities = tuple(services.checkpoints.identity(file) for file in files)
+        return answer(
+            services,
+            ("fields-set", identities, found.fingerprint, asked, most),
+            lambda report: fields.set_packet(
+                services, files, (dataset, found), asked, most, report
+            ),
         )
 
     @routes.get("/fields/{key}")
@@ -84,4 +105,5 @@ def _asked(request: Request) -> FieldAsked:
         frame=read_choice(given.get("frame"), "frame", ("image", "level"), "image"),
         point=None if row is not None else point,
         instance=row,
+        alike=given.get("alike") == "1",
     )

@@ -8,7 +8,7 @@
   const STEPS = ["source", "dataset", "mode", "page", "image", "question"]; // a change of these is a step that Back undoes
   const SWITCHES = { fill: "m", outline: "o", boxes: "b", labels: "l", scores: "s" };
   const QUESTIONS = ["activation", "contribution", "field", "ablation", "fit"];
-  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded", "cut", "target", "point", "path", "norm", "frame"];
+  const INSPECTED = ["question", "level", "map", "how", "channel", "measure", "range", "limits", "heat", "folded", "cut", "target", "point", "path", "norm", "frame", "images"];
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
     ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
@@ -47,10 +47,11 @@
       heat: number(said("heat"), 0, 1) ?? START.heat,
       folded: said("folded") === "1",
       cut: text("cut"),
-      target: oneOf(said("target"), ["cell", "instance"]) ?? START.target,
+      target: oneOf(said("target"), ["cell", "instance", "class", "set"]) ?? START.target,
       point: point.length === 2 && !point.includes(null) ? point.join(",") : "",
       path: oneOf(said("path"), ["own", "cascade"]) ?? START.path,
       norm: oneOf(said("norm"), ["frozen", "live"]) ?? START.norm,
+      images: Math.round(number(said("images"), 1, 64) ?? START.images),
       frame: oneOf(said("frame"), ["image", "level"]) ?? START.frame,
     };
   }

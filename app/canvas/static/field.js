@@ -7,6 +7,8 @@
   const TARGETS = [
     ["cell", "Clicked cell", "Click the image: the cell of each level that looks there"],
     ["instance", "Picked instance", "The mean over all cells inside the mask of the instance that is picked"],
+    ["class", "Its class", "The mean over up to 12 instances of its class in this image, one cell each, laid over each other"],
+    ["set", "Dataset", "The mean over the middle cells of a dataset's images, laid over each other; also for two checkpoints side by side"],
   ];
   const PATHS = [
     ["own", "Own path", "Through the branch's own convolutions only: what the deeper branch gave is a constant"],
@@ -26,17 +28,40 @@
   class Field {
     constructor(page) {
       this.page = page;
+      this.range = "map"; // fields of one cell differ by magnitudes
       page.studio.viewer.extras.push((context, view) => this.drawMarks(context, view));
     }
 
     drawnBy() {
       const { target, path, norm, frame } = this.page.place;
-      return [target, path, norm, frame];
+      return [target, path, norm, frame, this.page.place.images, this.page.place.other, this.page.info?.id];
     }
 
     controls() {
       const { page } = this;
-      return [page.segments("target", TARGETS), page.segments("path", PATHS), page.segments("norm", NORMS), page.segments("frame", FRAMES)];
+      const ofSet = page.place.target === "set" ? [this.countChoice(), this.otherChoice()] : [];
+      return [page.segments("target", TARGETS), ...ofSet, page.segments("path", PATHS), page.segments("norm", NORMS), page.segments("frame", FRAMES)];
+    }
+
+    countChoice() {
+      const { place } = this.page;
+      const made = dom.element("select", { "data-testid": "field-images", "aria-label": "Images", title: "How many of the dataset's images, from the first on" }, ...[4, 8, 16, 32, 64].map((count) => dom.element("option", { value: String(count) }, `${count} images`)));
+      made.value = String(place.images);
+      made.addEventListener("change", () => place.set({ images: Number(made.value) }));
+      return made;
+    }
+
+    otherChoice() {
+      const { place, studio } = this.page;
+      const names = studio.browse.names.filter((name) => name !== place.checkpoint);
+      const made = dom.element("select", { "data-testid": "field-other", "aria-label": "Beside", title: "A second checkpoint whose fields are measured on the same images" }, dom.element("option", { value: "" }, names.length ? "no other checkpoint" : "no other checkpoint here"), ...names.map((name) => dom.element("option", { value: name }, `beside ${name}`)));
+      made.value = names.includes(place.other) ? place.other : "";
+      made.addEventListener("change", () => place.set({ other: made.value || null }));
+      return made;
+    }
+
+    get needsNoImage() {
+      return this.page.place.target === "set";
     }
 
     get picked() {
@@ -45,21 +70,25 @@
     }
 
     needs() {
-      const { place } = this.page;
-      return place.target === "instance" && !this.picked ? "Pick an instance that the model found, on the image or in the list: its receptive field stands here." : "";
+      const { place, studio } = this.page;
+      if (place.target === "set" && !studio.browse.info) return "Choose Dataset on the left and open one: the mean field over its images stands here.";
+      if (place.target === "instance" && !this.picked) return "Pick an instance that the model found, on the image or in the list: its receptive field stands here.";
+      return place.target === "class" && !this.picked ? "Pick an instance that the model found: the mean field of its class stands here." : "";
     }
 
     get query() {
       const { target, point, path, norm, frame } = this.page.place;
-      return { path, norm, frame, point: target === "cell" ? point : null, instance: target === "instance" ? this.picked?.id : null };
+      return { path, norm, frame, point: target === "cell" ? point : null, instance: target === "cell" ? null : this.picked?.id, alike: target === "class" ? 1 : null };
     }
 
     url(key, checkpoint) {
+      const { target, path, norm, frame, images, other } = this.page.place;
+      if (target === "set") return api.address(`/api/fields-set/${encodeURIComponent(this.page.studio.browse.info.id)}`, { checkpoint, path, norm, frame, images, other });
       return api.address(`/api/fields/${encodeURIComponent(key)}`, { checkpoint, ...this.query });
     }
 
     onselect() {
-      if (this.page.place.target === "instance") this.page.ask();
+      if (["instance", "class"].includes(this.page.place.target)) this.page.ask();
     }
 
     // a click names a cell; with the target "instance" it picks, as everywhere
@@ -77,6 +106,7 @@
 
     take(head) {
       this.head = head;
+      if (this.page.place.target === "set") this.lay(head);
       const rows = head.levels.map((one) => ({
         level: one.level,
         title: `P${one.level}`,
@@ -87,7 +117,7 @@
           kind: "root",
           first: panel.first,
           step: panel.step,
-          note: panel.mass > 0 ? "" : "No pixel moves it: it gives the same whatever the image",
+          note: panel.mass > 0 ? meanOf(this.page.place.target, one.count) : "No pixel moves it: it gives the same whatever the image",
           caption: panel.mass > 0 ? `${panel.sides[1].toFixed(0)} px` : "none",
         })),
       }));
@@ -95,11 +125,23 @@
       return { rows, columns, scale: head.scale };
     }
 
+    // a mean over many images lies around nothing: put it in the middle of the open one
+    lay(head) {
+      const { width = 0, height = 0 } = this.page.store.document?.image ?? {};
+      const [x, y] = [width / 2, height / 2];
+      for (const panel of head.levels.flatMap(({ panels }) => panels)) {
+        panel.first = [panel.first[0] + x, panel.first[1] + y];
+        panel.theory = panel.theory.map((side, at) => side + (at % 2 ? y : x));
+        for (const contour of panel.contours) contour.polygons = contour.polygons.map((points) => points.map(([left, top]) => [left + x, top + y]));
+      }
+    }
+
     panel(level, name) {
       return this.head?.levels.find((one) => one.level === level)?.panels.find((one) => one.name === name) ?? null;
     }
 
     files(level, name) {
+      if (this.page.place.target === "set") return [];
       const { key, checkpoint } = this.page;
       return ["npy", "csv"].map((kind) => [kind, api.address(`/api/fields/${encodeURIComponent(key)}/${encodeURIComponent(`P${level}-${name}.${kind}`)}`, { checkpoint, ...this.query })]);
     }
@@ -119,11 +161,22 @@
         line.style.borderColor = COLOURS[at];
         return dom.element("span", {}, line, share);
       }), dom.element("span", {}, dom.element("i", { class: "cs-theory" }), "theory"));
-      const made = [key, sizes, ratios];
+      const made = [key, sizes, ratios, ...this.beside(level)];
       if (object) made.unshift(dom.element("p", { "data-testid": "field-object" }, `The object's side: ${object.side.toFixed(0)} px; cut from P${object.levels[1]}.`));
       const outside = Math.max(...one.panels.map((panel) => panel.outside));
       made.push(dom.element("p", { class: "cs-quiet", "data-testid": "field-outside" }, this.page.place.norm === "live" ? `Global: up to ${(100 * outside).toFixed(1)} % of the mass lies outside the theoretical box, through norm statistics.` : `Outside the theoretical box: ${outside === 0 ? "exactly 0" : outside.toExponential(1)}.`));
       return made;
+    }
+
+    // the same numbers for both checkpoints
+    beside(level) {
+      const rows = (this.head.rows ?? []).filter((one) => one.level === level);
+      const names = [...new Set(rows.map(({ checkpoint }) => checkpoint))];
+      if (names.length < 2) return [];
+      const branches = [...new Set(rows.map(({ name }) => name))];
+      const of = (checkpoint, name) => rows.find((one) => one.checkpoint === checkpoint && one.name === name);
+      const cell = (one) => dom.element("td", { class: "cs-number" }, one ? `${one.sides[1].toFixed(0)} px, ${(100 * one.ratios[3]).toFixed(1)} %` : "–");
+      return [dom.element("table", { "data-testid": "field-beside" }, dom.element("caption", { class: "cs-quiet" }, "90 % side, and area ratio at t 99 %"), dom.element("thead", {}, dom.element("tr", {}, dom.element("th", {}), ...names.map((name) => dom.element("th", { scope: "col" }, name)))), dom.element("tbody", {}, ...branches.map((name) => dom.element("tr", {}, dom.element("th", { scope: "row" }, name), ...names.map((checkpoint) => cell(of(checkpoint, name)))))))];
     }
 
     // contours, the theoretical box and the clicked place, over the image
@@ -167,6 +220,8 @@
       return { point: this.point, field: panel && { mass: panel.mass, outside: panel.outside, theory: panel.theory, sides: panel.sides, ratios: panel.ratios } };
     }
   }
+
+  const meanOf = (target, count) => (target === "set" ? `The mean over ${count} images, laid in the middle of this one` : target === "class" ? `The mean over ${count} instances, laid on the picked one` : "");
 
   function outline(context, view, polygons, colour) {
     const path = new Path2D();

@@ -274,7 +274,7 @@
       const url = new URL(this.page.inquiry.url ?? this.url(), document.baseURI);
       url.pathname += ".csv";
       const file = dom.element("a", { class: "cs-button", href: url.pathname + url.search, download: true, "data-testid": "fit-csv", title: "Every object, its size, its field and whether it was found" }, "CSV");
-      this.side.replaceChildren(legend, dom.element("p", { class: "cs-quiet" }, `${dom.grouped(all.length)} true objects of ${images}. The branch that makes up most of the fused map under an object speaks for it; its field is the smallest set of pixels that holds 90 % of what moves it.`), table, picked, this.tip, file);
+      this.side.replaceChildren(legend, dom.element("p", { class: "cs-quiet" }, `${dom.grouped(all.length)} true objects of ${images}. The branch that makes up most of the fused map under an object speaks for it; its field is the smallest set of pixels that holds 90 % of what moves it, measured at two of its objects in each image.`), table, picked, this.tip, file);
       this.showTip(null);
     }
 

@@ -14,8 +14,8 @@
     }
 
     // map: {values, shape}; stride: network pixels between cells; scale: network pixels an image pixel;
-    // or first and step where cells lie otherwise: where cell 0 begins, and how wide cells are, in image pixels
-    show(map, { stride, scale, how, first = (0.5 - stride / 2) / scale, step = stride / scale }) {
+    // or first and step where cells lie otherwise: where cell 0 begins (x, y), and how wide cells are, in image pixels
+    show(map, { stride, scale, how, first = Array(2).fill((0.5 - stride / 2) / scale), step = stride / scale }) {
       this.map = map && { ...map, first, step, how, picture: colours.paint(map, how) };
       this.viewer.redraw("photo", "masks", "marks");
     }
@@ -42,7 +42,7 @@
       context.globalAlpha = this.opacity;
       context.imageSmoothingEnabled = step * scale < SHARP;
       context.imageSmoothingQuality = "low"; // bilinear
-      context.drawImage(this.map.picture, x + first * scale, y + first * scale, (wide + 1) * step * scale, (high + 1) * step * scale);
+      context.drawImage(this.map.picture, x + first[0] * scale, y + first[1] * scale, (wide + 1) * step * scale, (high + 1) * step * scale);
       context.restore();
     }
 
@@ -51,16 +51,16 @@
       if (!this.map) return null;
       const { first, step } = this.frame;
       const [high, wide, depth = 1] = this.map.shape;
-      const cell = (place, count) => Math.max(0, Math.min(count - 1, Math.floor((place - first) / step)));
-      const [row, column] = [cell(y, high), cell(x, wide)];
-      const from = (row * wide + column) * depth;
-      return { row, column, values: [...this.map.values.subarray(from, from + depth)] };
+      const cell = (place, from, count) => Math.max(0, Math.min(count - 1, Math.floor((place - from) / step)));
+      const [row, column] = [cell(y, first[1], high), cell(x, first[0], wide)];
+      const at = (row * wide + column) * depth;
+      return { row, column, values: [...this.map.values.subarray(at, at + depth)] };
     }
 
     // a cell's centre in image pixels
     centre(row, column) {
       const { first, step } = this.frame;
-      return [first + (column + 0.5) * step, first + (row + 0.5) * step];
+      return [first[0] + (column + 0.5) * step, first[1] + (row + 0.5) * step];
     }
   }
 

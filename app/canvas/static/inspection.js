@@ -17,7 +17,7 @@
     ["all", "All", "All maps share one scale"],
     ["held", "Held", "The scale stays as it is, whatever is opened next: two images, instances or checkpoints then compare"],
   ];
-  const ASKED_BY = ["page", "question", "how", "measure", "channel", "image", "checkpoint", "point", "target", "path", "norm", "frame", "whole", "cut", "dataset"];
+  const ASKED_BY = ["page", "question", "how", "measure", "channel", "image", "checkpoint", "point", "target", "path", "norm", "frame", "images", "other", "cut", "dataset"];
 
   const CELL = 74; // CSS pixels, the most that a small map is high
   const PAUSE = 250; // milliseconds that a slider has to stand still
@@ -176,15 +176,21 @@
       this.place.set({ range: name, limits: name === "held" && this.held ? this.held.map((value) => Number(value.toPrecision(6))).join(",") : "" });
     }
 
+    // what shares a scale: as somebody chose, or as fits the question
+    get range() {
+      return this.place.range || (this.view?.range ?? "level");
+    }
+
     // the ends of a panel's colours
     limitsOf(row, panel) {
       const { table, place } = this;
       const signed = panel.kind === "signed";
-      const held = place.range === "held" ? place.limits.split(",").map(Number) : [];
+      const { range } = this;
+      const held = range === "held" ? place.limits.split(",").map(Number) : [];
       if (held.length === 2 && held.every(Number.isFinite)) return held;
       const alike = (rows) => rows.flatMap(({ panels }) => panels).filter(({ kind }) => kind === panel.kind).map(({ map }) => map);
-      if (place.range === "all") return colours.limits(alike(table.rows), signed);
-      if (place.range === "level") return colours.limits(alike([row]), signed);
+      if (range === "all") return colours.limits(alike(table.rows), signed);
+      if (range === "level") return colours.limits(alike([row]), signed);
       return colours.limits([panel.map], signed);
     }
 
@@ -207,7 +213,7 @@
       for (const row of table.rows) {
         for (const panel of row.panels) {
           if (!panel.map) continue;
-          const stamp = place.range === "map" ? panel : place.range === "level" ? `${row.level} ${panel.kind}` : panel.kind;
+          const stamp = this.range === "map" ? panel : this.range === "level" ? `${row.level} ${panel.kind}` : panel.kind;
           if (!shared.has(stamp)) shared.set(stamp, this.limitsOf(row, panel));
           panel.how = { kind: panel.kind, limits: shared.get(stamp) };
         }
@@ -257,7 +263,8 @@
       const { place, find, view } = this;
       if (!this.open) return;
       for (const [name] of QUESTIONS) find(`kind-${name}`).setAttribute("aria-pressed", String(place.question === name));
-      for (const [name] of RANGES) find(`range-${name}`).setAttribute("aria-pressed", String(place.range === name));
+      for (const [name] of RANGES) find(`range-${name}`).setAttribute("aria-pressed", String(this.range === name));
+      find("matrix-fold").textContent = { ablation: "Switches", fit: "Objects" }[place.question] ?? "Maps";
       find("inspect-help").textContent = QUESTIONS.find(([name]) => name === place.question)[2];
       find("heat-opacity").value = Math.round(place.heat * 100);
       find("heat-value").textContent = `${Math.round(place.heat * 100)} %`;

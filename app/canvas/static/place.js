@@ -23,9 +23,9 @@
     change: "", // which kind of difference is listed, or "" for all
     ...{ question: "activation", level: 2, map: "output" }, // of the page Inspect: the question, and which map is large
     ...{ how: "norm", channel: 0, measure: "share" }, // how channels become one number
-    ...{ target: "cell", point: "", path: "own", norm: "frozen", frame: "image" }, // whose receptive field; a point in image pixels
+    ...{ target: "cell", point: "", path: "own", norm: "frozen", frame: "image", images: 8 }, // whose receptive field; a point in image pixels
     ...{ cut: "" }, // what is switched off, as JSON
-    ...{ range: "level", limits: "", heat: 0.65, folded: false }, // how maps are coloured
+    ...{ range: "", limits: "", heat: 0.65, folded: false }, // how maps are coloured; "" is as fits the question
   };
 
   class Place {
