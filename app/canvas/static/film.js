@@ -75,8 +75,8 @@
       if (this.at !== null || !this.possible) return;
       this.at = at;
       this.fetch();
+      this.show(); // the bar takes room from the picture, which is then looked at from near
       this.onopen();
-      this.show();
     }
 
     close() {

@@ -225,6 +225,7 @@
     comeNear() {
       const one = this.store.picked;
       if (this.film.all || !one || one.truth) return;
+      this.viewer.resize();
       if (Math.max(one.bbox[2], one.bbox[3]) * this.view.scale < NEAR || !this.view.shows(one.bbox)) this.zoomToPicked();
     }
 
