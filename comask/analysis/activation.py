@@ -173,15 +173,15 @@ def components(channels: Tensor) -> tuple[Floats, tuple[float, float, float]]:
     has no third component has no blue.
     """
     count, height, width = channels.shape
-    flat = channels.flatten(1).double()
+    flat = channels.flatten(1).float()
     centred = flat - flat.mean(dim=1, keepdim=True)
-    values, vectors = torch.linalg.eigh(centred @ centred.T)
+    values, vectors = torch.linalg.eigh((centred @ centred.T).double())
     whole = float(values.clamp(min=0).sum())
-    drawn = torch.zeros(3, height * width, dtype=torch.float64, device=channels.device)
+    drawn = torch.zeros(3, height * width, device=channels.device)
     shares = [0.0, 0.0, 0.0]
     for at in range(min(3, count)):
-        value, vector = float(values[-1 - at]), vectors[:, -1 - at]
-        if value <= 1e-12 * whole or whole == 0:
+        value, vector = float(values[-1 - at]), vectors[:, -1 - at].float()
+        if value <= 1e-6 * whole or whole == 0:  # rounding
             break
         vector = vector * vector[vector.abs().argmax()].sign()
         shares[at] = value / whole
@@ -192,8 +192,7 @@ def components(channels: Tensor) -> tuple[Floats, tuple[float, float, float]]:
 
 def _stretched(row: Tensor) -> Tensor:
     """Bring numbers to 0 .. 1 between their percentiles: (n,) -> (n,)."""
-    ordered = row.sort().values
-    low, high = (ordered[round(share * (len(row) - 1))] for share in SPREAD)
+    low, high = (row.kthvalue(1 + round(share * (len(row) - 1))).values for share in SPREAD)
     return ((row - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
 
 

@@ -15,9 +15,9 @@
     ["plain", "All alike", "All 49 votes count the same: without collaborative learning"],
   ];
   const LOOKS = {
-    gained: { colour: [86, 180, 233], line: "solid", sign: "+", word: "gained", meaning: "Only there with the switches" },
-    lost: { colour: [213, 94, 0], line: "dashed", sign: "−", word: "lost", meaning: "Only there without them; drawn as a ghost" },
-    moved: { colour: [240, 228, 66], line: "solid", sign: "↔", word: "moved", meaning: "There in both, with masks that overlap by less than 0.95; where it was is dotted" },
+    gained: { colour: [86, 180, 233], line: "solid", sign: "+", word: "gained", meaning: "Only there with parts switched off" },
+    lost: { colour: [213, 94, 0], line: "dashed", sign: "−", word: "lost", meaning: "No longer there: drawn where it was, as a ghost" },
+    moved: { colour: [240, 228, 66], line: "solid", sign: "↔", word: "moved", meaning: "There in both, with masks or boxes that overlap by less than 0.95; where it was is dotted" },
     kept: { colour: [160, 160, 166], line: "solid", sign: "=", word: "kept", meaning: "There in both, where it was" },
   };
   const ALL_ON = { branches_off: [], reach: "fusion", attention_off: [], second_pass: null, votes: null };
@@ -35,9 +35,12 @@
       });
     }
 
+    // an address may say anything: the server refuses what is none, and the switches stand as if all were on
     get switches() {
       try {
-        return { ...ALL_ON, ...JSON.parse(this.page.place.cut || "{}") };
+        const said = { ...ALL_ON, ...JSON.parse(this.page.place.cut || "{}") };
+        const listed = Array.isArray(said.attention_off) && Array.isArray(said.branches_off) && said.branches_off.every(Array.isArray);
+        return listed ? said : ALL_ON;
       } catch {
         return ALL_ON;
       }
@@ -50,7 +53,7 @@
       this.page.place.set({ cut: Object.keys(told).length ? JSON.stringify(told) : "" });
     }
 
-    url(key, checkpoint) {
+    address(key, checkpoint) {
       return api.address(`/api/ablation/${encodeURIComponent(key)}`, { checkpoint, score: this.page.store.threshold, switches: this.page.place.cut });
     }
 
@@ -100,9 +103,13 @@
       page.studio.viewer.redraw("masks");
     }
 
-    leave() {
+    oncleared() {
       this.page.studio.viewer.stand = null;
       this.page.studio.viewer.redraw("masks");
+    }
+
+    leave() {
+      this.oncleared();
       this.inquiry.stop();
     }
 
@@ -166,7 +173,7 @@
         "dl", { class: "cs-steps-off" },
         dom.element("dt", {}, "A branch is off"), dom.element("dd", {}, reach),
         dom.element("dt", {}, "Votes for the box count"), dom.element("dd", {}, choice("votes", VOTES, switches.votes ?? own.votes)),
-        dom.element("dt", {}, "Second pass"), dom.element("dd", {}, pass),
+        dom.element("dt", {}, "Second pass"), dom.element("dd", {}, pass, dom.element("span", { class: "cs-quiet" }, second ? " masks drawn anew in the refined box" : " masks stay those of the proposal")),
       );
     }
 
@@ -174,9 +181,7 @@
       const { head } = this;
       const counts = ["gained", "lost", "moved", "kept"].map((kind) => {
         const look = LOOKS[kind];
-        const sign = dom.element("i", { class: "cs-sign", "aria-hidden": "true" }, look.sign);
-        sign.style.color = `rgb(${look.colour.join(" ")})`;
-        return dom.element("span", { class: "cs-legend", title: look.meaning, "data-testid": `ablation-${kind}` }, sign, dom.element("span", { class: "cs-number" }, dom.grouped(head.counts[kind])), ` ${look.word}`);
+        return dom.element("span", { class: "cs-legend", title: look.meaning, "data-testid": `ablation-${kind}` }, sign(look), line(look), dom.element("span", { class: "cs-number" }, dom.grouped(head.counts[kind])), ` ${look.word}`);
       });
       const nothing = head.counts.gained + head.counts.lost + head.counts.moved === 0;
       const rows = head.changes.slice(0, 300).map((one) => this.row(one));
@@ -189,10 +194,8 @@
     row(one) {
       const look = LOOKS[one.kind];
       const words = { gained: "", lost: "", moved: `IoU ${dom.decimals(one.mask_iou)}, box ${one.travel.toFixed(1)} px` }[one.kind];
-      const sign = dom.element("i", { class: "cs-sign", "aria-hidden": "true" }, look.sign);
-      sign.style.color = `rgb(${look.colour.join(" ")})`;
       const score = `${one.class_score >= 0 ? "+" : "−"}${Math.abs(one.class_score).toFixed(2)}`;
-      const made = dom.element("button", { type: "button", class: "cs-change", "data-testid": "change-row", title: "Zoom to it" }, sign, dom.element("span", {}, look.word), dom.element("span", { class: "cs-number" }, one.before ?? one.after), dom.element("span", { class: "cs-quiet cs-number" }, words), dom.element("span", { class: "cs-number", title: "change of the class score" }, score));
+      const made = dom.element("button", { type: "button", class: "cs-change", "data-testid": "change-row", title: "Zoom to it" }, sign(look), dom.element("span", {}, look.word), dom.element("span", { class: "cs-number" }, one.before ?? "new"), dom.element("span", { class: "cs-quiet cs-number" }, words), dom.element("span", { class: "cs-number", title: "change of the class score" }, score));
       made.addEventListener("click", () => this.zoomTo(one));
       return made;
     }
@@ -246,6 +249,19 @@
     get state() {
       return { switches: this.switches, counts: this.head?.counts ?? null, redone: this.head?.redone ?? null, set: this.set?.head ?? null };
     }
+  }
+
+  function sign(look) {
+    const made = dom.element("i", { class: "cs-sign", "aria-hidden": "true" }, look.sign);
+    made.style.color = `rgb(${look.colour.join(" ")})`;
+    return made;
+  }
+
+  // a piece of the line that the picture draws
+  function line(look) {
+    const made = dom.element("i", { class: look.line === "dashed" ? "cs-line-sample cs-dashed" : "cs-line-sample", "aria-hidden": "true" });
+    made.style.borderColor = `rgb(${look.colour.join(" ")})`;
+    return made;
   }
 
   function table(head) {

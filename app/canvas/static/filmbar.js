@@ -11,10 +11,13 @@
   const testid = (name, more = {}) => ({ "data-testid": name, ...more });
 
   function icon(path) {
-    const made = document.createElement("template");
-    made.innerHTML = '<svg viewBox="0 0 20 20" aria-hidden="true"><path/></svg>';
-    made.content.querySelector("path").setAttribute("d", path);
-    return made.content.firstChild;
+    const namespace = document.querySelector(".studio svg").namespaceURI;
+    const [made, line] = ["svg", "path"].map((name) => document.createElementNS(namespace, name));
+    made.setAttribute("viewBox", "0 0 20 20");
+    made.setAttribute("aria-hidden", "true");
+    line.setAttribute("d", path);
+    made.append(line);
+    return made;
   }
 
   const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];

@@ -29,17 +29,18 @@
       return this.info.truth ? "" : "This dataset has no annotations, so nothing says which objects were missed.";
     }
 
-    url(key, checkpoint) {
+    address(key, checkpoint) {
       const { store } = this.page;
       return api.address(`/api/fit/${encodeURIComponent(this.info.id)}`, { checkpoint, score: store.threshold, iou: store.iou, kind: store.kind });
     }
 
     drawnBy() {
-      return [this.page.place.fit];
+      return [this.page.place.fit, Boolean(this.head) && !this.page.inquiry.busy];
     }
 
     controls() {
-      const { place } = this.page;
+      const { place, inquiry } = this.page;
+      if (!this.head || inquiry.busy) return [];
       if (!place.fit) return [dom.element("span", { class: "cs-quiet" }, "Drag over the points to choose objects")];
       const clear = dom.element("button", { type: "button", "data-testid": "fit-clear", title: "Choose no objects" }, "Choose none");
       clear.addEventListener("click", () => place.set({ fit: "" }));
@@ -153,7 +154,6 @@
     drawAxes(context, { x, y, width, height }, quiet, line) {
       context.font = "12px system-ui, sans-serif";
       context.lineWidth = 1;
-      const ticks = ({ low, high }) => [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].filter((value) => value >= low && value <= high);
       context.textAlign = "center";
       for (const value of ticks(x)) {
         rule(context, line, x.to(value), PADDING.top, x.to(value), height - PADDING.bottom);
@@ -175,13 +175,15 @@
       context.restore();
       // where the object is as large as the field
       const [low, high] = [Math.max(x.low, y.low), Math.min(x.high, y.high)];
-      if (low < high) {
-        context.setLineDash([2, 4]);
-        rule(context, quiet, x.to(low), y.to(low), x.to(high), y.to(high));
-        context.setLineDash([]);
-        context.textAlign = "right";
-        context.fillText("object = field", x.to(high) - 6, y.to(high) + 14);
-      }
+      context.fillStyle = quiet;
+      context.textAlign = "left";
+      context.fillText("← the field is larger than the object", PADDING.left + 8, PADDING.top + 12);
+      context.textAlign = "right";
+      context.fillText("the object is larger than the field →", width - PADDING.right - 8, height - PADDING.bottom - 8);
+      if (low >= high) return;
+      context.setLineDash([2, 4]);
+      rule(context, quiet, x.to(low), y.to(low), x.to(high), y.to(high));
+      context.setLineDash([]);
     }
 
     drawPoints(context, { x, y }) {
@@ -271,7 +273,7 @@
       const table = dom.element("table", { "data-testid": "fit-bins" }, dom.element("thead", {}, dom.element("tr", {}, ...[["object / field", "How many times the field's side the object's side is"], ["objects", ""], ["recall", "Share that was found, at the score and IoU of the sliders"]].map(([text, meaning]) => dom.element("th", { scope: "col", title: meaning }, text)))), dom.element("tbody", {}, ...body));
       const images = head.images === head.of ? `all ${head.of} images` : `the first ${head.images} of ${dom.grouped(head.of)} images`;
       const picked = chosen.length || this.box ? dom.element("p", { "data-testid": "fit-chosen" }, `${dom.grouped(chosen.length)} chosen in ${new Set(chosen.map((at) => head.rows[at])).size} images, recall ${dom.decimals(recall(chosen))}.`) : "";
-      const url = new URL(this.page.inquiry.url ?? this.url(), document.baseURI);
+      const url = new URL(this.page.inquiry.url ?? this.address(), document.baseURI);
       url.pathname += ".csv";
       const file = dom.element("a", { class: "cs-button", href: url.pathname + url.search, download: true, "data-testid": "fit-csv", title: "Every object, its size, its field and whether it was found" }, "CSV");
       this.side.replaceChildren(legend, dom.element("p", { class: "cs-quiet" }, `${dom.grouped(all.length)} true objects of ${images}. The branch that makes up most of the fused map under an object speaks for it; its field is the smallest set of pixels that holds 90 % of what moves it, measured at two of its objects in each image.`), table, picked, this.tip, file);
@@ -283,6 +285,15 @@
       const { sizes, fields, found } = this.values;
       return { fit: { count: sizes.length, chosen: this.chosen.length, images: this.head.images, found: [...found].filter((one) => one === 1).length, sizes: [...sizes], fields: [...fields] } };
     }
+  }
+
+  // round numbers along a logarithmic axis, about four or more
+  function ticks({ low, high }) {
+    for (const steps of [[1], [1, 2, 5], [1, 2, 3, 4, 5, 6, 8], [1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 4.5, 5, 6, 7, 8, 9]]) {
+      const found = [0, 1, 2, 3].flatMap((power) => steps.map((step) => Math.round(10 * step * 10 ** power) / 10)).filter((value) => value >= low && value <= high);
+      if (found.length >= 4) return found;
+    }
+    return [low, high].map((value) => Number(value.toPrecision(3)));
   }
 
   function rule(context, colour, ...[x1, y1, x2, y2]) {

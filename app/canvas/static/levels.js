@@ -25,6 +25,14 @@
   const text = ([first, second]) => `P${first} → P${second}`;
   const chip = (level, moved) => dom.element("span", { class: moved ? "cs-level cs-moved" : "cs-level" }, `P${level}`);
 
+  // for a row of the list: the level of both passes, told apart where they differ
+  function badge([first, second]) {
+    const made = chip(first === second ? first : `${first}→P${second}`, first !== second);
+    made.classList.add("cs-row-level");
+    made.title = `Cut from P${first} in the first pass and from P${second} in the second. ${MEANING}`;
+    return made;
+  }
+
   // rows of the inspector's list of facts; `onchange` draws it again
   function rows(one, size, onchange) {
     if (!one.levels) return [];
@@ -51,5 +59,5 @@
     return made;
   }
 
-  parts.levels = { of, inTile, rows, text, MEANING };
+  parts.levels = { of, inTile, rows, badge, text, MEANING };
 })();

@@ -101,6 +101,7 @@
         dom.chip(one, this.store),
         dom.element("span", { class: "cs-name" }, one.name),
         judged ? dom.badge(judged.verdict) : null,
+        one.levels ? parts.levels.badge(one.levels) : null,
         dom.element("span", { class: "cs-quiet cs-number" }, `${dom.grouped(one.area)} px`),
         dom.element("span", { class: "cs-number" }, score),
       );
