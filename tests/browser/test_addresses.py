@@ -45,6 +45,8 @@ STEPS = (
     ("side by side", "press('panel-side'); press('colour-verdict')"),
     ("swiped", "press('panel-swipe')"),
     ("zoomed", "press('zoom-in'); press('zoom-in'); press('zoom-in')"),
+    ("a film, stopped at a stage", "key('r'); slide('film-scrub', 400)"),
+    ("no film", "key('Escape')"),
     ("a class off", "document.querySelector('[data-testid=classes] input').click()"),
 )
 HANDS = """

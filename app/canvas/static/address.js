@@ -12,7 +12,7 @@
   const LAYERS = { prediction: "p", truth: "t" };
   const OURS = [
     ...["source", "dataset", "checkpoint", "mode", "tab", "image", "sort", "with", "change", "instance", "score", "iou", "kind"],
-    ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", ...FILTERS, ...INSPECTED],
+    ...["colour", "panel", "swipe", "opacity", "show", "layers", "off", "at", "film", ...FILTERS, ...INSPECTED],
   ];
 
   const number = (text, low, high) => {
@@ -28,6 +28,7 @@
     const ends = text.split(",").map((part) => number(part, 0, 1e5));
     return ends.length === 4 && !ends.includes(null) ? ends.join(",") : "";
   };
+  const film = (text) => (/^(all-)?[0-5](\.\d{1,2})?$/.test(text) ? text : "");
   const letters = (held, names) => Object.entries(names).map(([name, letter]) => (held[name] ? letter : "")).join("");
   const unlettered = (text, names) => Object.fromEntries(Object.entries(names).map(([name, letter]) => [name, text.includes(letter)]));
 
@@ -74,6 +75,7 @@
       ...Object.fromEntries(FILTERS.map((name) => [name, text(name)])),
       scores: range(text("scores")),
       fit: lengths(text("fit")),
+      film: film(text("film")),
       ...inspected(said, text),
     };
     const look = {
@@ -115,6 +117,7 @@
     if (!inDataset || place.mode === "viewer" || place.page === "inspect") {
       put("image", place.image);
       put("instance", store.selected);
+      put("film", place.film);
     }
     put("score", store.threshold.toFixed(2), store.defaults.threshold.toFixed(2));
     put("iou", store.iou.toFixed(2), "0.50");

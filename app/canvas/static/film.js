@@ -128,6 +128,24 @@
       this.show();
     }
 
+    // where it is, in a word that an address can hold
+    get word() {
+      if (this.at === null) return "";
+      return `${this.all ? "all-" : ""}${Number(this.at.toFixed(2))}`;
+    }
+
+    // the other way: to where a word says, standing still
+    goTo(word) {
+      if (word === this.word) return;
+      const [, all, at] = /^(all-)?([\d.]+)$/.exec(word) ?? [];
+      if (at === undefined) {
+        if (this.at !== null) this.close();
+        return;
+      }
+      if (this.all !== Boolean(all)) this.setAll(Boolean(all));
+      this.seek(Number(at));
+    }
+
     scrub(by) {
       if (this.at === null) this.open();
       else this.seek(Math.round((this.at + by * SCRUB) * 100) / 100);

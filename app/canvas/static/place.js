@@ -21,6 +21,7 @@
     fit: "", // "object from,to,field from,to" in image pixels
     other: null, // the checkpoint to compare with
     change: "", // which kind of difference is listed, or "" for all
+    film: "", // where in a film, in stages: "2.5", or "all-2.5" of all instances at once
     ...{ question: "activation", level: 2, map: "output" }, // of the page Inspect: the question, and which map is large
     ...{ how: "norm", channel: 0, measure: "share" }, // how channels become one number
     ...{ target: "cell", point: "", path: "own", norm: "frozen", frame: "image", images: 8 }, // whose receptive field; a point in image pixels

@@ -57,7 +57,10 @@
       this.film = new parts.Film(store, viewer, {
         ask: (one) => browse.traceUrl(one),
         askAll: () => parts.filming.tracesUrl(store, browse.place),
-        onchange: (moving) => this.filmBar?.draw(moving),
+        onchange: (moving) => {
+          this.filmBar?.draw(moving);
+          if (!moving && !this.film.playing) browse.place.set({ film: this.film.word });
+        },
         onopen: () => this.comeNear(),
       });
       this.filmBar = new parts.FilmBar(find("view"), this.film, store, { fileUrl: (kind) => parts.filming.fileUrl(kind, this.film.all, store, browse.place) });
@@ -156,6 +159,7 @@
       const known = wanted.instance && opened.byId.has(wanted.instance);
       if (known) store.set({ selected: wanted.instance });
       if (known && wanted.zoom) this.zoomToPicked();
+      if (wanted.place) this.film.goTo(wanted.place.film);
       if (!wanted.at) return;
       const [scale, x, y] = wanted.at;
       this.viewer.resize(); // the picture may have come to the front just now
