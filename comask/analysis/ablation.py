@@ -61,9 +61,11 @@ class _Source:
 
     @classmethod
     def of(cls, predictor: Predictor, image: Pixels) -> "_Source":
+        """Tell it while the predictor is opened, which says how precisely it computes."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
-        settings = (predictor.detection, predictor.preprocessing, predictor.device, image.shape)
-        return cls(predictor.info, settings, digest.digest())
+        device = predictor.device
+        how = (predictor.detection, predictor.preprocessing, device, image.shape)
+        return cls(predictor.info, (*how, torch.is_autocast_enabled(device.type)), digest.digest())
 
     def is_same(self, other: "_Source") -> bool:
         same = (self.settings, self.image) == (other.settings, other.image)
@@ -107,8 +109,8 @@ def base_run(predictor: Predictor, image: Pixels) -> Base:
     It takes as long as ``Predictor.predict``. Raises InputError for what is no such image.
     """
     with predictor.opened(image) as (model, batch, scale):
-        kept = _run(model, batch)
-    return _base(predictor, image, kept, scale)
+        kept, source = _run(model, batch), _Source.of(predictor, image)
+    return _base(predictor, image, (kept, source), scale)
 
 
 def ablate(
@@ -125,15 +127,12 @@ def ablate(
         base: of the same predictor and image, or else InputError; None runs it first.
     """
     with predictor.opened(image) as (model, batch, scale):
-        settled = switches.settled(model.config)
-        if base is None:
-            kept = _run(model, batch)
-        elif base._source.is_same(_Source.of(predictor, image)):
-            kept = base._kept
-        else:
+        settled, source = switches.settled(model.config), _Source.of(predictor, image)
+        if base is not None and not base._source.is_same(source):
             raise InputError("the base is of another image, checkpoint or setting than this one")
+        kept = _run(model, batch) if base is None else base._kept
         detections, redone = _again(model, batch, kept, settled)
-    base = base or _base(predictor, image, kept, scale)
+    base = base or _base(predictor, image, (kept, source), scale)
     prediction = base.prediction
     if detections is not kept.detections:
         prediction = _told(predictor, image, detections, scale)
@@ -200,9 +199,10 @@ def _switched(msfem: torch.nn.Module, level: _Level, switches: Switches, number:
     return output
 
 
-def _base(predictor: Predictor, image: Pixels, kept: _Kept, scale: float) -> Base:
+def _base(predictor: Predictor, image: Pixels, made: tuple[_Kept, _Source], scale: float) -> Base:
+    kept, source = made
     prediction = _told(predictor, image, kept.detections, scale)
-    return Base(prediction, _bytes(kept, prediction), kept, _Source.of(predictor, image))
+    return Base(prediction, _bytes(kept, prediction), kept, source)
 
 
 def _told(predictor: Predictor, image: Pixels, detections: Detections, scale: float) -> Prediction:
