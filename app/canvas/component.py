@@ -68,6 +68,7 @@ SCRIPTS = (
     "colours.js",
     "packet.js",
     "heat.js",
+    "scale.js",
     "matrix.js",
     "maps.js",
     "field.js",

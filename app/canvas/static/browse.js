@@ -317,7 +317,7 @@
         find(`tab-${mode}`).setAttribute("aria-pressed", place.mode === mode || (mode === "grid" && place.mode === "viewer"));
         find(`tab-${mode}`).disabled = mode !== "grid" && opened && !info.truth;
       }
-      find("dataset-empty").hidden = !this.inDataset || opened || place.dataset !== null || place.page !== "browse";
+      find("dataset-empty").hidden = !this.inDataset || opened || place.dataset !== null || place.page === "report";
       this.showPosition();
       this.showFigures(this.metrics.answer);
       document.querySelectorAll("[data-page]").forEach((link) => {

@@ -19,11 +19,12 @@
     ["live", "Norm live", "Norm statistics move with the input: the field is global, every pixel counts a little"],
   ];
   const FRAMES = [
-    ["image", "In the image", "Through pyramid and backbone to the pixels of the image"],
-    ["level", "In the level", "Only through the MSFEM, to the cells that it takes in"],
+    ["image", "In pixels", "Through pyramid and backbone to the pixels of the image"],
+    ["level", "In cells", "Only through the MSFEM, to the cells that it takes in"],
   ];
   const SHARES = ["50 %", "90 %", "99 %"];
   const COLOURS = ["#ffffff", "#f0e442", "#e69f00"];
+  const GREY = [150, 150, 158];
 
   class Field {
     constructor(page) {
@@ -71,9 +72,15 @@
 
     needs() {
       const { place, studio } = this.page;
-      if (place.target === "set" && !studio.browse.info) return "Choose Dataset on the left and open one: the mean field over its images stands here.";
+      if (place.target === "set" && !studio.browse.info) return "Open a dataset: the mean field over its images stands here.";
       if (place.target === "instance" && !this.picked) return "Pick an instance that the model found, on the image or in the list: its receptive field stands here.";
       return place.target === "class" && !this.picked ? "Pick an instance that the model found: the mean field of its class stands here." : "";
+    }
+
+    offers() {
+      const { place, studio } = this.page;
+      if (place.target !== "set" || studio.browse.inDataset) return [];
+      return [this.page.button("open-dataset", "Open a dataset", "The mean is over its images", () => this.page.openDataset())];
     }
 
     get query() {
@@ -81,7 +88,7 @@
       return { path, norm, frame, point: target === "cell" ? point : null, instance: target === "cell" ? null : this.picked?.id, alike: target === "class" ? 1 : null };
     }
 
-    url(key, checkpoint) {
+    address(key, checkpoint) {
       const { target, path, norm, frame, images, other } = this.page.place;
       if (target === "set") return api.address(`/api/fields-set/${encodeURIComponent(this.page.studio.browse.info.id)}`, { checkpoint, path, norm, frame, images, other });
       return api.address(`/api/fields/${encodeURIComponent(key)}`, { checkpoint, ...this.query });
@@ -101,15 +108,23 @@
     }
 
     get unit() {
-      return "Sum over the input's channels of the gradient's size; the colours follow its square root";
+      return `Influence of each ${this.page.place.frame === "image" ? "pixel" : "cell"}: its gradient, on a square-root scale.`;
+    }
+
+    // what the picture shows, as it is asked
+    help() {
+      const { target, path, norm, frame } = this.page.place;
+      const whose = { cell: "at the clicked cell", instance: "inside the picked instance", class: "in instances of one class, on average", set: "in the middle of the dataset's images, on average" }[target];
+      const way = path === "own" ? "by its own convolutions" : "by its own convolutions and the deeper branches that feed it";
+      const far = norm === "live" ? "; as normalisation adapts to the whole image, every pixel counts a little" : "";
+      return `Bright ${frame === "image" ? "pixels" : "cells"} decide most what a branch gives ${whose}, ${way}${far}.`;
     }
 
     take(head) {
       this.head = head;
       if (this.page.place.target === "set") this.lay(head);
       const rows = head.levels.map((one) => ({
-        level: one.level,
-        title: `P${one.level}`,
+        ...parts.maps.levelOf(one.level),
         meaning: `every ${one.stride} network pixels a cell`,
         panels: one.panels.map((panel) => ({
           name: panel.name,
@@ -117,18 +132,20 @@
           kind: "root",
           first: panel.first,
           step: panel.step,
-          note: panel.mass > 0 ? meanOf(this.page.place.target, one.count) : "No pixel moves it: it gives the same whatever the image",
-          caption: panel.mass > 0 ? `${panel.sides[1].toFixed(0)} px` : "none",
+          note: panel.mass > 0 ? meanOf(this.page.place.target, one.count) : "No pixel moves it: this checkpoint's branch gives the same whatever the image",
+          caption: panel.mass > 0 ? `${panel.sides[1].toFixed(0)} px` : "no pixel",
         })),
       }));
-      const columns = rows[0].panels.map(({ name }) => ({ name, title: name, meaning: parts.maps.meaningOf(name) }));
+      const columns = rows[0].panels.map(({ name }) => parts.maps.column(name));
+      this.standBack();
       return { rows, columns, scale: head.scale };
     }
 
     // a mean over many images lies around nothing: put it in the middle of the open one
     lay(head) {
       const { width = 0, height = 0 } = this.page.store.document?.image ?? {};
-      const [x, y] = [width / 2, height / 2];
+      const [x, y] = [width / 2 - (head.laid?.[0] ?? 0), height / 2 - (head.laid?.[1] ?? 0)];
+      head.laid = [width / 2, height / 2];
       for (const panel of head.levels.flatMap(({ panels }) => panels)) {
         panel.first = [panel.first[0] + x, panel.first[1] + y];
         panel.theory = panel.theory.map((side, at) => side + (at % 2 ? y : x));
@@ -154,17 +171,18 @@
       const head = (...texts) => dom.element("thead", {}, dom.element("tr", {}, ...texts.map(([text, meaning]) => dom.element("th", { scope: "col", title: meaning ?? "" }, text))));
       const body = (values) => dom.element("tbody", {}, ...one.panels.map((panel) => dom.element("tr", {}, dom.element("th", { scope: "row" }, panel.name), ...values(panel).map(cell))));
       const theory = ([x1, , x2]) => (x2 - x1).toFixed(0);
-      const sizes = dom.element("table", { "data-testid": "field-sizes" }, head(["px"], ["theory", "Width of the box that convolutions can reach, cut at the image's edges"], ...SHARES.map((share) => [share, `Side of a square as large as the smallest set of pixels that holds ${share} of the mass; its contour is drawn after a slight blur`])), body((panel) => [theory(panel.theory), ...panel.sides.map(px)]));
-      const ratios = dom.element("table", { "data-testid": "field-ratios" }, head(["area, %"], ...thresholds.map((share) => [`t ${Math.round(100 * share)} %`, `Share of the whole map that the smallest square around the cell covers which holds ${Math.round(100 * share)} % of the mass: the high-contribution area ratio`])), body((panel) => panel.ratios.map((value) => (100 * value).toFixed(2))));
+      const sizes = dom.element("table", { "data-testid": "field-sizes" }, head(["side, px"], ["at most", "Width of the box that convolutions can reach (the theoretical receptive field), cut at the image's edges"], ...SHARES.map((share) => [share, `Side of a square as large as the smallest set of pixels that holds ${share} of all influence; its contour is drawn after a slight blur`])), body((panel) => [theory(panel.theory), ...panel.sides.map(px)]));
+      const ratios = dom.element("table", { "data-testid": "field-ratios" }, head(["area, % of map"], ...thresholds.map((share) => [`${Math.round(100 * share)} %`, `Share of the whole map that the smallest square around the cell covers which holds ${Math.round(100 * share)} % of all influence: the high-contribution area ratio`])), body((panel) => panel.ratios.map((value) => (100 * value).toFixed(2))));
       const key = dom.element("p", { class: "cs-contours" }, ...SHARES.map((share, at) => {
         const line = dom.element("i");
         line.style.borderColor = COLOURS[at];
         return dom.element("span", {}, line, share);
-      }), dom.element("span", {}, dom.element("i", { class: "cs-theory" }), "theory"));
-      const made = [key, sizes, ratios, ...this.beside(level)];
+      }), dom.element("span", {}, dom.element("i", { class: "cs-theory" }), "at most"));
+      const reading = dom.element("p", { class: "cs-quiet" }, "A line holds this share of all influence; nothing beyond the dashed box can count.");
+      const made = [key, reading, sizes, ratios, ...this.beside(level)];
       if (object) made.unshift(dom.element("p", { "data-testid": "field-object" }, `The object's side: ${object.side.toFixed(0)} px; cut from P${object.levels[1]}.`));
       const outside = Math.max(...one.panels.map((panel) => panel.outside));
-      made.push(dom.element("p", { class: "cs-quiet", "data-testid": "field-outside" }, this.page.place.norm === "live" ? `Global: up to ${(100 * outside).toFixed(1)} % of the mass lies outside the theoretical box, through norm statistics.` : `Outside the theoretical box: ${outside === 0 ? "exactly 0" : outside.toExponential(1)}.`));
+      made.push(dom.element("p", { class: "cs-quiet", "data-testid": "field-outside" }, this.page.place.norm === "live" ? `Global: up to ${(100 * outside).toFixed(1)} % of all influence comes from outside the theoretical box, through norm statistics.` : `Outside the theoretical box: ${outside === 0 ? "exactly 0" : outside.toExponential(1)}.`));
       return made;
     }
 
@@ -176,7 +194,7 @@
       const branches = [...new Set(rows.map(({ name }) => name))];
       const of = (checkpoint, name) => rows.find((one) => one.checkpoint === checkpoint && one.name === name);
       const cell = (one) => dom.element("td", { class: "cs-number" }, one ? `${one.sides[1].toFixed(0)} px, ${(100 * one.ratios[3]).toFixed(1)} %` : "–");
-      return [dom.element("table", { "data-testid": "field-beside" }, dom.element("caption", { class: "cs-quiet" }, "90 % side, and area ratio at t 99 %"), dom.element("thead", {}, dom.element("tr", {}, dom.element("th", {}), ...names.map((name) => dom.element("th", { scope: "col" }, name)))), dom.element("tbody", {}, ...branches.map((name) => dom.element("tr", {}, dom.element("th", { scope: "row" }, name), ...names.map((checkpoint) => cell(of(checkpoint, name)))))))];
+      return [dom.element("table", { "data-testid": "field-beside" }, dom.element("caption", { class: "cs-quiet" }, "Side that holds 90 %, and area that holds 99 %"), dom.element("thead", {}, dom.element("tr", {}, dom.element("th", {}), ...names.map((name) => dom.element("th", { scope: "col" }, name)))), dom.element("tbody", {}, ...branches.map((name) => dom.element("tr", {}, dom.element("th", { scope: "row" }, name), ...names.map((checkpoint) => cell(of(checkpoint, name)))))))];
     }
 
     // contours, the theoretical box and the clicked place, over the image
@@ -210,8 +228,25 @@
       this.page.studio.viewer.redraw("marks");
     }
 
+    onstore(changed) {
+      if (this.page.table && ["shown", "switches"].some((name) => changed.has(name))) this.standBack();
+    }
+
+    // instances are thin and grey: the colours belong to the field's lines
+    standBack() {
+      const { viewer, store } = this.page.studio;
+      const shown = store.switches.outline ? store.shown.filter(({ truth }) => !truth) : [];
+      viewer.stand = shown.map(({ mask }) => ({ mask, truth: false, colour: GREY, line: "solid" }));
+      viewer.redraw("masks");
+    }
+
+    oncleared() {
+      this.page.studio.viewer.stand = null;
+      this.page.studio.viewer.redraw("masks", "marks");
+    }
+
     leave() {
-      this.page.studio.viewer.redraw("marks");
+      this.oncleared();
     }
 
     get state() {

@@ -24,9 +24,18 @@
     }
 
     needs() {
-      if (!this.page.studio.browse.inDataset) return "Field fit looks at a whole dataset: choose Dataset on the left and open one with annotations.";
+      if (!this.page.studio.browse.inDataset) return "Field fit looks at a whole dataset with annotations.";
       if (!this.info) return "Open a dataset on the left.";
       return this.info.truth ? "" : "This dataset has no annotations, so nothing says which objects were missed.";
+    }
+
+    // the next step, where there is nothing to show
+    offers(failed) {
+      const { page } = this;
+      const { browse } = page.studio;
+      const run = failed ? browse.runs.offer() : null;
+      if (run) return [run];
+      return browse.inDataset ? [] : [page.button("open-dataset", "Open a dataset", "Field fit needs one", () => page.openDataset())];
     }
 
     address(key, checkpoint) {

@@ -5,11 +5,11 @@
   const { dom, colours } = parts;
 
   const QUESTIONS = [
-    ["activation", "Activation", "How strong: what each branch put out, at every cell of every level"],
-    ["contribution", "Contribution", "How much of the fused map: the exact part that each branch makes up"],
-    ["field", "Receptive field", "Which pixels it looked at: what a cell or an instance depends on"],
-    ["ablation", "Ablation", "What changes without it: switch branches and steps off and see the instances change"],
-    ["fit", "Field fit", "Whether objects fit what the branches see: size against receptive field, over a dataset"],
+    ["activation", "Activation", "how strong here", "How strongly each branch answers to the image, at every cell of every level: bright is strong."],
+    ["contribution", "Contribution", "who adds what", "What each branch adds to the fused map, exactly: orange adds to it, blue works against it."],
+    ["field", "Receptive field", "which pixels count", "The pixels that decide what a branch gives: bright ones decide most."],
+    ["ablation", "Ablation", "what if without", "Switch branches and steps off, and see which instances change."],
+    ["fit", "Field fit", "do sizes fit", "Whether objects fit what the branches see: their size against the receptive field, over a dataset."],
   ];
   const RANGES = [
     ["map", "This map", "The colours end at this map's own smallest and largest value"],
@@ -19,7 +19,6 @@
   ];
   const ASKED_BY = ["page", "question", "how", "measure", "channel", "image", "checkpoint", "point", "target", "path", "norm", "frame", "images", "other", "cut", "dataset"];
 
-  const CELL = 74; // CSS pixels, the most that a small map is high
   const PAUSE = 250; // milliseconds that a slider has to stand still
 
   class Inspection {
@@ -29,6 +28,7 @@
       this.store = studio.store;
       this.heat = new parts.Heat(studio.viewer);
       studio.viewer.heat = this.heat;
+      this.scale = new parts.Scale(this.find);
       this.matrix = new parts.Matrix(this.find("matrix"), { onpick: (level, map) => place.set({ level, map }) });
       this.views = { activation: new parts.maps.Maps(this) };
       this.views.contribution = this.views.activation;
@@ -36,7 +36,7 @@
       this.inquiry = new parts.packet.Inquiry({
         ondone: (head) => this.take(head),
         onprogress: (told) => this.showProgress(told),
-        onfail: (text) => this.say(text),
+        onfail: (text) => this.say(text, ...(this.view?.offers?.(true) ?? []), this.again()),
       });
       this.table = null; // {rows, columns, scale} of what was answered
       this.wire();
@@ -50,10 +50,15 @@
 
     wire() {
       const { find } = this;
-      find("kinds").append(...QUESTIONS.map(([name, title, meaning]) => this.button(`kind-${name}`, title, meaning, () => this.place.set({ question: name }))));
+      find("kinds").append(...QUESTIONS.map(([name, title, words, meaning]) => {
+        const made = this.button(`kind-${name}`, title, meaning, () => this.place.set({ question: name }));
+        made.append(dom.element("small", {}, words));
+        return made;
+      }));
       find("ranges").append(...RANGES.map(([name, title, meaning]) => this.button(`range-${name}`, title, meaning, () => this.setRange(name))));
       find("heat-opacity").addEventListener("input", (event) => this.place.set({ heat: Number(event.target.value) / 100 }));
       find("inspect-stop").addEventListener("click", () => this.stop());
+      window.addEventListener("pagehide", () => this.inquiry.stop());
       find("matrix-fold").addEventListener("click", () => this.place.set({ folded: !this.place.folded }));
     }
 
@@ -99,6 +104,8 @@
 
     follow(changed) {
       if (changed.has("question") || changed.has("page")) this.leave();
+      const otherNumbers = ["question", "how", "measure", "channel"].some((name) => changed.has(name));
+      if (otherNumbers && this.place.range === "held" && !changed.has("limits")) this.place.set({ range: "", limits: "" }); // those ends mean nothing here
       if (ASKED_BY.some((name) => changed.has(name))) this.ask();
       this.view?.onplace?.(changed);
       if (changed.has("heat")) this.heat.set(this.place.heat);
@@ -116,8 +123,9 @@
     // nothing is left of another answer
     clear() {
       this.table = null;
-      this.limits = null;
+      this.painted = null;
       this.find("matrix").replaceChildren();
+      this.view?.oncleared?.();
       this.draw();
     }
 
@@ -129,18 +137,51 @@
         return;
       }
       this.showBar();
-      const why = this.key === null && !view.needsNoImage ? "Open an image first: samples, uploads or a dataset, on the left." : view.needs?.() ?? "";
-      const url = why || (!view.needsNoImage && this.store.loading) ? null : view.url(this.key, this.checkpoint);
-      if (why) this.say(why);
+      this.openOne();
+      const why = this.missing;
+      const url = why || (!view.needsNoImage && this.store.loading) ? null : view.address(this.key, this.checkpoint);
+      const subject = `${this.place.question === "fit" ? "" : this.key} ${this.checkpoint}`;
+      const other = subject !== this.subject;
+      if (other) this.clear(); // maps of one image never lie over another
+      this.subject = subject;
+      if (why) this.say(why, ...(view.offers?.(false) ?? []));
       if (url === null) {
         this.inquiry.stop();
         this.clear();
         if (!why) this.say("");
         return;
       }
-      if (url === this.inquiry.url) return;
+      if (url === this.inquiry.url) {
+        if (other && this.answer?.url === url) this.take(this.answer.head);
+        return;
+      }
       this.say("");
       this.inquiry.ask(url, QUESTIONS.find(([name]) => name === this.place.question)[1]);
+    }
+
+    // why nothing can be asked, with the next step; "" if it can
+    get missing() {
+      const { view } = this;
+      if (this.checkpoint === null && this.place.source) return "There is no checkpoint to look into: add one on the left.";
+      if (this.key === null && !view.needsNoImage) return "No image is open: choose one on the left, or in Browse.";
+      return view.needs?.() ?? "";
+    }
+
+    // of a dataset without an open image the first is opened: there is nothing else to look into
+    async openOne() {
+      const { place, store, studio } = this;
+      const { browse } = studio;
+      const wanted = () => this.view && place.question !== "fit" && browse?.inDataset && browse.info && place.image === null && !store.loading;
+      if (!wanted()) return;
+      await browse.grid.listed;
+      const row = await browse.grid.pieces.at(browse.grid.selected);
+      if (row && wanted()) studio.address.quietly(() => place.set({ image: row.key }));
+    }
+
+    // the left rail then asks for a folder; Python follows the address
+    openDataset() {
+      this.place.set({ source: "dataset" });
+      this.studio.host.trigger("go_to", {});
     }
 
     // while a slider moves
@@ -151,12 +192,17 @@
 
     stop() {
       this.inquiry.stop();
-      this.say("Stopped.", () => this.ask());
+      this.say("Stopped.", this.again());
+    }
+
+    again() {
+      return this.button("inspect-again", "Ask again", "Ask the same once more", () => this.ask());
     }
 
     take(head) {
       const { view } = this;
       if (!view) return;
+      this.answer = { url: this.inquiry.url, head };
       this.table = view.take(head);
       if (this.table) this.draw();
       this.showBar();
@@ -197,38 +243,20 @@
     draw() {
       const { table, place, find, view } = this;
       const { chosen } = this;
-      find("inspect-panel").hidden = !this.open;
-      find("scale").hidden = !chosen?.panel.map;
-      find("branch-legend").hidden = true;
+      find("inspect-panel").hidden = !chosen;
+      this.scale.hide();
       if (!chosen) {
-        find("inspect-meaning").textContent = "";
-        find("heat-pointer").textContent = "";
         this.heat.show(null, {});
-        find("inspect-title").textContent = "";
-        find("inspect-facts").replaceChildren();
-        find("inspect-files").replaceChildren();
         return;
       }
-      const shared = new Map();
-      for (const row of table.rows) {
-        for (const panel of row.panels) {
-          if (!panel.map) continue;
-          const stamp = this.range === "map" ? panel : this.range === "level" ? `${row.level} ${panel.kind}` : panel.kind;
-          if (!shared.has(stamp)) shared.set(stamp, this.limitsOf(row, panel));
-          panel.how = { kind: panel.kind, limits: shared.get(stamp) };
-        }
-      }
-      const { width = 4, height = 3 } = this.store.document?.image ?? {};
-      find("matrix").style.setProperty("--aspect", `${width} / ${height}`);
-      find("matrix").style.setProperty("--cell-width", `${Math.round(Math.min(160, Math.max(60, (CELL * width) / height)))}px`);
-      this.matrix.show(table.rows, table.columns);
+      this.drawMatrix();
       this.matrix.choose(chosen.row.level, chosen.panel.name);
       const { row, panel } = chosen;
       if (panel.map) this.heat.show(panel.map, { stride: row.stride, scale: table.scale, how: panel.how, first: panel.first, step: panel.step });
       else this.heat.show(null, {});
       this.shownLimits = panel.how?.limits ?? null;
-      this.showScale(panel);
       const column = table.columns.find(({ name }) => name === panel.name);
+      this.scale.show(`${row.title} · ${column.title}`, panel, { unit: view.unit ?? "", branches: view.head.levels[0].branches });
       find("inspect-title").textContent = `${row.title} · ${column.title}`;
       find("inspect-meaning").textContent = `${sentence(column.meaning)}${panel.note ? ` ${sentence(panel.note)}` : ""}`;
       find("inspect-facts").replaceChildren(...(view.facts?.(row.level, panel.name) ?? []));
@@ -238,25 +266,24 @@
       this.showPointer(this.pointed);
     }
 
-    showScale(panel) {
-      const { find } = this;
-      find("scale").hidden = !panel.how || panel.kind === "colours" || panel.kind === "branches";
-      find("branch-legend").hidden = panel.kind !== "branches";
-      if (panel.kind === "branches") {
-        const names = this.view.head.levels[0].branches;
-        find("branch-legend").replaceChildren(...names.map((name, at) => {
-          const chip = dom.element("span", { class: "cs-branch" });
-          chip.style.background = colours.BRANCHES[at];
-          return dom.element("span", {}, chip, name);
-        }));
+    // the small maps are painted anew only when they look different
+    drawMatrix() {
+      const { table, place, find } = this;
+      const stamp = `${this.range} ${place.limits}`;
+      if (this.painted?.table === table && this.painted.stamp === stamp) return;
+      this.painted = { table, stamp };
+      const shared = new Map();
+      for (const row of table.rows) {
+        for (const panel of row.panels) {
+          if (!panel.map) continue;
+          const alike = this.range === "map" ? panel : this.range === "level" ? `${row.level} ${panel.kind}` : panel.kind;
+          if (!shared.has(alike)) shared.set(alike, this.limitsOf(row, panel));
+          panel.how = { kind: panel.kind, limits: shared.get(alike) };
+        }
       }
-      if (find("scale").hidden) return;
-      const [low, high] = panel.how.limits;
-      find("scale-bar").style.background = colours.gradient(panel.kind);
-      find("scale-low").textContent = colours.number(low);
-      find("scale-middle").textContent = colours.number(panel.kind === "root" ? low + (high - low) / 4 : (low + high) / 2);
-      find("scale-high").textContent = colours.number(high);
-      find("scale-unit").textContent = this.view.unit ?? "";
+      const { width = 4, height = 3 } = this.store.document?.image ?? {};
+      find("matrix").style.setProperty("--aspect", `${width} / ${height}`);
+      this.matrix.show(table.rows, table.columns);
     }
 
     showBar() {
@@ -265,7 +292,7 @@
       for (const [name] of QUESTIONS) find(`kind-${name}`).setAttribute("aria-pressed", String(place.question === name));
       for (const [name] of RANGES) find(`range-${name}`).setAttribute("aria-pressed", String(this.range === name));
       find("matrix-fold").textContent = { ablation: "Switches", fit: "Objects" }[place.question] ?? "Maps";
-      find("inspect-help").textContent = QUESTIONS.find(([name]) => name === place.question)[2];
+      find("inspect-help").textContent = view?.help?.() ?? QUESTIONS.find(([name]) => name === place.question)[3];
       find("heat-opacity").value = Math.round(place.heat * 100);
       find("heat-value").textContent = `${Math.round(place.heat * 100)} %`;
       find("matrix-fold").setAttribute("aria-expanded", String(!place.folded));
@@ -277,16 +304,11 @@
       find("question").replaceChildren(...(view?.controls?.() ?? []));
     }
 
-    // why there is nothing, or what went wrong; `again` offers to try once more
-    say(text, again = null) {
+    // why there is nothing, or what went wrong, and buttons that help
+    say(text, ...buttons) {
       const note = this.find("matrix-note");
-      note.textContent = text;
+      note.replaceChildren(text, ...buttons.flatMap((one) => [" ", one]));
       note.hidden = !text;
-      if (text && again) {
-        const button = dom.element("button", { type: "button", "data-testid": "inspect-again" }, "Ask again");
-        button.addEventListener("click", again);
-        note.append(" ", button);
-      }
     }
 
     // {done, total}, or null when nothing goes on
@@ -316,12 +338,16 @@
       const inside = point && image && point[0] >= 0 && point[1] >= 0 && point[0] < image.width && point[1] < image.height;
       const under = inside ? this.heat.at(...point) : null;
       place.textContent = under && chosen ? this.worded(chosen, under) : "Point at the image to read the value there.";
+      this.scale.point(under ? this.valueOf(chosen, under) : "");
     }
 
-    worded({ row, panel }, { row: line, column, values }) {
-      const at = `cell ${column}, ${line} of ${row.title}`;
-      if (panel.kind === "branches") return `${this.view.head.levels[0].branches[values[0]]} at ${at}`;
-      return `${values.map((value) => colours.number(value)).join(", ")} at ${at}`;
+    worded(chosen, under) {
+      return `${this.valueOf(chosen, under)} at cell ${under.column}, ${under.row} of ${chosen.row.title}`;
+    }
+
+    valueOf({ panel }, { values }) {
+      if (panel.kind === "branches") return this.view.head.levels[0].branches[values[0]];
+      return values.map((value) => colours.number(value)).join(", ");
     }
 
     // a click on the image; says whether this page made something of it

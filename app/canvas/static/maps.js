@@ -4,28 +4,32 @@
   const parts = (globalThis.studioParts ??= {});
   const { dom, api, colours } = parts;
 
+  // two words below a column's name, and all of it
   const COLUMNS = {
-    lateral: "the backbone's stage, brought to the pyramid's channels",
-    "1x": "the level itself, coarser levels added: what the MSFEM takes in, and its identity branch",
-    bias: "the fusing convolution's bias, which no branch brought",
-    fused: "all branches together, after the fusing 1×1 convolution",
-    gated: "the fused map times the attention's weights",
-    output: "what the level hands on to proposals and heads",
-    winner: "which branch has the strongest part at each cell",
+    lateral: ["from backbone", "what the backbone found at this level, before coarser levels are added"],
+    "1x": ["level itself", "the level itself, coarser levels added: what the module of branches (MSFEM) takes in, and its first branch"],
+    bias: ["a constant", "what the fusing convolution adds everywhere, which no branch brought"],
+    fused: ["all together", "all branches together, weighted and added by the fusing 1×1 convolution"],
+    gated: ["after attention", "the fused map, each channel times the weight that the attention gives it"],
+    output: ["handed on", "what the level hands on: objects are proposed, classified and masked from it"],
+    winner: ["strongest one", "which branch adds most at each cell"],
   };
+  const LEVELS = { 2: "finest", 5: "coarsest" };
   const REDUCTIONS = [
-    ["norm", "Norm", "The length of each cell's numbers, over all channels"],
-    ["mean", "Mean", "The mean over all channels"],
-    ["max", "Maximum", "The largest channel at each cell"],
-    ["pca", "PCA", "The three main components as red, green and blue: what looks alike has one colour"],
-    ["channel", "Channel", "One channel as it is"],
+    ["norm", "Norm", "Length of each cell's numbers, all channels taken together."],
+    ["mean", "Mean", "Mean over all channels."],
+    ["max", "Maximum", "The largest channel at each cell."],
+    ["pca", "PCA", "The three main components as red, green and blue: what looks alike to the model has one colour."],
+    ["channel", "Channel", "One channel as it is."],
   ];
   const MEASURES = [
-    ["share", "Share", "The part along the fused map, with its sign: below zero, the branch works against the others. All parts and the bias add up to the fused map"],
-    ["strength", "Strength", "The length of the part, whatever its direction"],
+    ["share", "Share", "Length of the part along the fused map; below zero it works against the others."],
+    ["strength", "Strength", "Length of the part, whatever its direction."],
   ];
 
-  const meaningOf = (name) => COLUMNS[name] ?? `the branch that looks at a map ${parseInt(name, 10)} times coarser`;
+  const meaningOf = (name) => COLUMNS[name]?.[1] ?? `the level made ${parseInt(name, 10)} times coarser, so that the branch sees a wider surrounding`;
+  const column = (name, title = name) => ({ name, title, words: COLUMNS[name]?.[0] ?? "coarser", meaning: meaningOf(name) });
+  const levelOf = (number) => ({ level: number, title: `P${number}`, words: LEVELS[number] ?? "" });
 
   class Maps {
     constructor(page) {
@@ -49,13 +53,27 @@
       return [...made, input];
     }
 
+    // what the pictures show, where the question alone does not say it
+    help() {
+      const { map, measure } = this.page.place;
+      if (!this.contributes) return null;
+      if (map === "winner") return "Every cell in the colour of the branch that adds most there.";
+      return measure === "strength" ? "How much each branch adds to the fused map, with it or against it: bright is much." : null;
+    }
+
+    get unit() {
+      const { how, measure } = this.page.place;
+      const choices = this.contributes ? MEASURES : REDUCTIONS;
+      return choices.find(([name]) => name === (this.contributes ? measure : how))?.[2] ?? "";
+    }
+
     get query() {
       const { question, how, measure, channel } = this.page.place;
       const contributes = question === "contribution";
       return { what: question, how: contributes ? measure : how, channel: !contributes && how === "channel" ? channel : null };
     }
 
-    url(key, checkpoint) {
+    address(key, checkpoint) {
       return api.address(`/api/maps/${encodeURIComponent(key)}`, { checkpoint, ...this.query });
     }
 
@@ -64,8 +82,7 @@
       this.channels = head.levels[0].channels;
       const kind = head.how === "pca" ? "colours" : head.how === "share" ? "signed" : "plain";
       const rows = head.levels.map((one) => ({
-        level: one.level,
-        title: `P${one.level}`,
+        ...levelOf(one.level),
         meaning: `every ${one.stride} network pixels a cell, ${one.cells[1]} × ${one.cells[0]} cells`,
         stride: one.stride,
         panels: [
@@ -74,7 +91,7 @@
         ],
       }));
       const names = [...new Set(rows.flatMap(({ panels }) => panels.map(({ name }) => name)))];
-      const columns = names.map((name) => ({ name, title: name === "winner" ? "who wins" : name, meaning: meaningOf(name) }));
+      const columns = names.map((name) => column(name, name === "winner" ? "who wins" : name));
       return { rows, columns, scale: head.scale };
     }
 
@@ -98,7 +115,7 @@
   function shares(one) {
     const names = Object.keys(one.shares);
     const most = Math.max(...names.map((name) => Math.abs(one.shares[name])), 1e-9);
-    const table = dom.element("table", { class: "cs-shares", "data-testid": "shares" }, dom.element("thead", {}, dom.element("tr", {}, ...["", "Share of the level", "Wins"].map((text) => dom.element("th", { scope: "col" }, text)))));
+    const table = dom.element("table", { class: "cs-shares", "data-testid": "shares" }, dom.element("thead", {}, dom.element("tr", {}, ...[["", ""], ["Share of the level", "Of the whole fused map of this level; all shares add up to 100 %"], ["Wins", "Share of the cells where this branch adds most"]].map(([text, meaning]) => dom.element("th", { scope: "col", title: meaning }, text)))));
     const body = dom.element("tbody");
     for (const name of names) {
       const value = one.shares[name];
@@ -127,5 +144,5 @@
     return dom.element("div", { title: "What the attention multiplies each channel by, 0 to 1: it is the same everywhere in the image" }, dom.element("h3", {}, `Attention gate, ${values.length} channels`), canvas, dom.element("p", { class: "cs-quiet cs-number" }, note));
   }
 
-  parts.maps = { Maps, meaningOf };
+  parts.maps = { Maps, meaningOf, column, levelOf };
 })();

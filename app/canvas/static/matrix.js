@@ -20,14 +20,16 @@
       this.columns = columns.map(({ name }) => name);
       this.levels = rows.map(({ level }) => level);
       this.box.style.setProperty("--columns", columns.length);
-      const head = columns.map(({ title, meaning }) => dom.element("span", { class: "cs-matrix-name", role: "columnheader", title: meaning }, title));
+      const held = this.box.contains(document.activeElement); // whoever walks with the arrow keys goes on
+      const head = columns.map(({ title, words, meaning }) => dom.element("span", { class: "cs-matrix-name", role: "columnheader", title: meaning }, title, dom.element("small", {}, words ?? "")));
       const made = [dom.element("div", { class: "cs-matrix-row", role: "row" }, dom.element("span", { role: "presentation" }), ...head)];
       for (const row of rows) {
-        const name = dom.element("span", { class: "cs-matrix-name", role: "rowheader", title: row.meaning ?? "" }, row.title);
+        const name = dom.element("span", { class: "cs-matrix-name", role: "rowheader", title: row.meaning ?? "" }, row.title, dom.element("small", {}, row.words ?? ""));
         made.push(dom.element("div", { class: "cs-matrix-row", role: "row" }, name, ...columns.map((column) => this.cell(row, column))));
       }
       this.box.replaceChildren(...made);
       this.mark();
+      if (held) this.cells.get(this.chosen)?.focus({ preventScroll: true });
     }
 
     cell(row, column) {

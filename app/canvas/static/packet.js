@@ -96,7 +96,7 @@
       if (!request) return;
       this.end();
       request.abort();
-      if (task) fetch(`/api/tasks/${encodeURIComponent(task)}`, { method: "DELETE" }).catch(() => {});
+      if (task) fetch(`/api/tasks/${encodeURIComponent(task)}`, { method: "DELETE", keepalive: true }).catch(() => {});
     }
   }
 

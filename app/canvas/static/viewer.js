@@ -164,7 +164,8 @@
       for (const pane of this.panes) {
         const { from, wide, shift } = this.place(pane);
         const shown = store.hidden ? [] : this.order.filter((one) => panes.admits(pane.name, one, store) && !this.hides(pane.name));
-        const painted = this.stand && !store.hidden ? this.stand : shown.map(drawn, store);
+        const stands = this.stand && !store.hidden && !this.hides(pane.name);
+        const painted = stands ? this.stand : shown.map(drawn, store);
         raster.paint(this.target, painted, this.device, { fill: fill && !this.stand, outline: outline || Boolean(this.stand), opacity: store.opacity });
         context.putImageData(this.target.data, shift, 0, from - shift, 0, wide, height);
       }
