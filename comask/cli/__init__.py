@@ -309,7 +309,7 @@ COMMANDS = (
     ),
     Command(
         "inspect",
-        "Show what every branch of every MSFEM contributed to one image.",
+        "Show what every branch of every MSFEM saw and contributed, and what changes without it.",
         inspect.add_arguments,
         inspect.run,
     ),
