@@ -48,6 +48,7 @@ class TaskState:
 @dataclass
 class _Task:
     state: TaskState
+    askers: int = 0  # who wait for the end just now
     ended: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -58,6 +59,7 @@ class Tasks:
     def __init__(self, budget: int) -> None:
         """Take the bytes of answers that are held ready."""
         self._answers: Recent[Hashable, bytes] = Recent(budget)
+        self._untold: Recent[Hashable, TaskState] = Recent(MOST)  # failures
         self._running: dict[Hashable, _Task] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -68,14 +70,17 @@ class Tasks:
         Raises InputError while too much else goes on.
         """
         with self._lock:
-            known = self._answers.get(key)
+            known = self._known(key)
             if known is not None:
-                return TaskState("", "done", content=known)
+                return known
             task = self._running.get(key)
             if task is None or task.stopped.is_set():
                 task = self._start(key, work)
+            task.askers += 1
         task.ended.wait(wait)
-        return task.state
+        with self._lock:
+            task.askers -= 1
+            return task.state
 
     def stop(self, number: str) -> bool:
         """Stop some work; says whether there was any of this id."""
@@ -93,6 +98,15 @@ class Tasks:
                 task.stopped.set()
         for task in running:
             task.ended.wait(timeout)
+
+    def _known(self, key: Hashable) -> TaskState | None:
+        """Find an answer, or a failure that came while nobody waited and is told now."""
+        failed = self._untold.get(key)
+        if failed is not None:
+            self._untold.drop(key)
+            return failed
+        content = self._answers.get(key)
+        return None if content is None else TaskState("", "done", content=content)
 
     def _start(self, key: Hashable, work: Work) -> _Task:
         going = [one for one in self._running.values() if not one.stopped.is_set()]
@@ -114,17 +128,24 @@ class Tasks:
         try:
             content = work(report)
             self._answers.put(key, content, len(content))
-            task.state = replace(task.state, stage="done", content=content)
+            self._end(key, task, replace(task.state, stage="done", content=content))
         except StoppedError:
-            task.state = replace(task.state, stage="failed", sentence="This was stopped.")
+            self._fail(key, task, "This was stopped.")
         except (ComaskError, OSError) as error:
-            task.state = replace(task.state, stage="failed", sentence=str(error))
+            self._fail(key, task, str(error))
         except Exception as error:  # a fault of ours must not end the server
             _LOG.exception("A question could not be answered")
-            sentence = f"This could not be computed ({type(error).__name__}: {error})."[:300]
-            task.state = replace(task.state, stage="failed", sentence=sentence)
-        finally:
-            with self._lock:
-                if self._running.get(key) is task:
-                    del self._running[key]
-            task.ended.set()
+            words = " ".join(f"{type(error).__name__}: {error}".split())
+            self._fail(key, task, f"This could not be computed ({words:.240}).")
+
+    def _fail(self, key: Hashable, task: _Task, sentence: str) -> None:
+        self._end(key, task, replace(task.state, stage="failed", sentence=sentence))
+
+    def _end(self, key: Hashable, task: _Task, state: TaskState) -> None:
+        with self._lock:
+            task.state = state
+            if self._running.get(key) is task:
+                del self._running[key]
+            if state.stage == "failed" and not task.askers and not task.stopped.is_set():
+                self._untold.put(key, state)
+        task.ended.set()

@@ -31,6 +31,8 @@ Reduction = Literal["mean", "norm", "max", "channel", "pca"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 SPREAD = (0.01, 0.99)  # of each component's values: from black to full colour
 
+_ROUNDING = 1e-6  # of a number in float32, with what sums of many add to it
+
 
 @dataclass(frozen=True)
 class LevelLook:
@@ -74,9 +76,10 @@ class LevelLook:
 
     @property
     def bytes(self) -> int:
-        """Count the memory that this look holds."""
+        """Count the memory that this look holds; the coarsest level is its own lateral."""
         held = (self.lateral, self.merged, *self.coarse, self.fused, self.weights, self.output)
-        return sum(one.numel() * one.element_size() for one in held)
+        sizes = {one.data_ptr(): one.numel() * one.element_size() for one in held}
+        return sum(sizes.values())
 
     @torch.inference_mode()
     def map(self, name: str) -> Tensor:
@@ -170,18 +173,19 @@ def components(channels: Tensor) -> tuple[Floats, tuple[float, float, float]]:
 
     Also says which share of the variance each one holds. A component's sign is such that its
     largest loading is positive; its colour is stretched between its 1st and 99th percentile. What
-    has no third component has no blue.
+    has no third component has no blue, and what varies by rounding alone has no colour.
     """
     count, height, width = channels.shape
     flat = channels.flatten(1).float()
     centred = flat - flat.mean(dim=1, keepdim=True)
     values, vectors = torch.linalg.eigh((centred @ centred.T).double())
     whole = float(values.clamp(min=0).sum())
+    least = max(_ROUNDING * whole, _ROUNDING**2 * float(flat.norm().double()) ** 2)
     drawn = torch.zeros(3, height * width, device=channels.device)
     shares = [0.0, 0.0, 0.0]
     for at in range(min(3, count)):
         value, vector = float(values[-1 - at]), vectors[:, -1 - at].float()
-        if value <= 1e-6 * whole or whole == 0:  # rounding
+        if value <= least:
             break
         vector = vector * vector[vector.abs().argmax()].sign()
         shares[at] = value / whole
@@ -193,7 +197,8 @@ def components(channels: Tensor) -> tuple[Floats, tuple[float, float, float]]:
 def _stretched(row: Tensor) -> Tensor:
     """Bring numbers to 0 .. 1 between their percentiles: (n,) -> (n,)."""
     low, high = (row.kthvalue(1 + round(share * (len(row) - 1))).values for share in SPREAD)
-    return ((row - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
+    least = (_ROUNDING * row.abs().amax()).clamp(min=1e-12)
+    return ((row - low) / (high - low).maximum(least)).clamp(0, 1)
 
 
 def _levels(model: CoMask, batch: ImageBatch) -> tuple[LevelLook, ...]:
