@@ -185,7 +185,8 @@
       });
       const nothing = head.counts.gained + head.counts.lost + head.counts.moved === 0;
       const rows = head.changes.slice(0, 300).map((one) => this.row(one));
-      const redone = head.redone.length ? `Computed again: ${head.redone.join(", ")}.` : "Nothing is off: byte for byte the stored run.";
+      const kept = this.page.place.cut ? "The network need not run again for this: votes and masks of the stored run are combined anew." : "Nothing is off: byte for byte the stored run.";
+      const redone = head.redone.length ? `Computed again: ${head.redone.join(", ")}.` : kept;
       this.setPlace = dom.element("div", { class: "cs-set-change", "data-testid": "set-change" });
       this.fillSet();
       return dom.element("div", { class: "cs-ablated" }, dom.element("div", { class: "cs-legends" }, ...counts), dom.element("p", { class: "cs-quiet", "data-testid": "redone" }, redone), dom.element("div", { class: "cs-changes", "data-testid": "changes" }, ...(nothing ? [dom.element("p", { class: "cs-quiet" }, "No instance above the score changes.")] : rows)), this.setPlace);

@@ -178,7 +178,8 @@
         line.style.borderColor = COLOURS[at];
         return dom.element("span", {}, line, share);
       }), dom.element("span", {}, dom.element("i", { class: "cs-theory" }), "at most"));
-      const reading = dom.element("p", { class: "cs-quiet" }, "A line holds this share of all influence; nothing beyond the dashed box can count.");
+      const beyond = this.page.place.norm === "live" ? "beyond the dashed box, only normalisation carries it" : "nothing beyond the dashed box can count";
+      const reading = dom.element("p", { class: "cs-quiet" }, `A line holds this share of all influence; ${beyond}.`);
       const made = [key, reading, sizes, ratios, ...this.beside(level)];
       if (object) made.unshift(dom.element("p", { "data-testid": "field-object" }, `The object's side: ${object.side.toFixed(0)} px; cut from P${object.levels[1]}.`));
       const outside = Math.max(...one.panels.map((panel) => panel.outside));
@@ -203,7 +204,13 @@
       if (page.view !== this || !page.chosen) return;
       const panel = this.panel(page.chosen.row.level, page.chosen.panel.name);
       if (!panel) return;
+      const { width, height } = page.store.document.image;
+      context.save();
+      context.beginPath();
+      context.rect(...view.toScreen(0, 0), width * view.scale, height * view.scale);
+      context.clip(); // the mean of many images is larger than this one
       panel.contours.forEach(({ polygons }, at) => outline(context, view, polygons, COLOURS[at]));
+      context.restore();
       const [left, top] = view.toScreen(panel.theory[0], panel.theory[1]);
       const [right, bottom] = view.toScreen(panel.theory[2], panel.theory[3]);
       context.save();

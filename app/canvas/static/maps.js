@@ -55,8 +55,8 @@
 
     // what the pictures show, where the question alone does not say it
     help() {
-      const { map, measure } = this.page.place;
-      if (!this.contributes) return null;
+      const { map, measure, how } = this.page.place;
+      if (!this.contributes) return how === "pca" ? "What looks alike to the model has one colour: each map's three main components as red, green and blue." : null;
       if (map === "winner") return "Every cell in the colour of the branch that adds most there.";
       return measure === "strength" ? "How much each branch adds to the fused map, with it or against it: bright is much." : null;
     }
