@@ -19,8 +19,10 @@ from comask.analysis.contribution import Contribution, contributions_of
 from comask.analysis.effective_field import Question, effective_fields
 from comask.annotation import rle
 from comask.annotation.records import Rle
+from comask.errors import InputError
 from comask.ops import boxes as box_ops
 from comask.predict import Predictor
+from comask.structures import Size
 
 Progress = Callable[[int, int], None]
 
@@ -76,7 +78,8 @@ def fits(
 ) -> tuple[Fit, ...]:
     """Measure the objects of an upright RGB image, (H, W, 3) uint8: one Fit each, in their order.
 
-    Objects without pixels are left out. Raises InputError for what is no such image.
+    Objects without pixels are left out. Raises InputError for what is no such image, for a mask of
+    another size, and for less than one sample.
 
     Args:
         predictor: a loaded checkpoint.
@@ -86,23 +89,36 @@ def fits(
             those that it speaks for; all of these get their mean. None measures every object's.
         progress: is told (done, total) before every field, and may raise to stop.
     """
+    if samples is not None and samples < 1:
+        raise InputError(f"at least one field is measured for a branch, got samples={samples}")
     seen = look(predictor, image)
+    _check_sizes(objects, seen.size)
     parts = {one.level: one for one in contributions_of(seen)}
     spoken = [_speak(seen, parts, number, mask) for number, mask in objects if rle.area(mask) > 0]
-    groups: dict[tuple[int, int], list[_Spoken]] = {}
-    for one in spoken:
-        groups.setdefault((one.level, one.branch), []).append(one)
-    chosen = {key: _evenly(group, samples) for key, group in groups.items()}
-    total, done = sum(map(len, chosen.values())), 0
-    measured: dict[tuple[int, int], dict[int, float]] = {}
-    for key, some in chosen.items():
-        measured[key] = {}
-        for one in some:
-            if progress is not None:
-                progress(done, total)
-            measured[key][one.id] = _field(predictor, image, parts[key[0]], one)
-            done += 1
-    return tuple(_fit(one, parts, measured[one.level, one.branch], samples) for one in spoken)
+    groups: dict[tuple[int, int], list[int]] = {}
+    for row, one in enumerate(spoken):  # ids may occur twice, rows don't
+        groups.setdefault((one.level, one.branch), []).append(row)
+    chosen = [row for group in groups.values() for row in _evenly(group, samples)]
+    sides: dict[int, float] = {}
+    for row in chosen:
+        if progress is not None:
+            progress(len(sides), len(chosen))
+        sides[row] = _field(predictor, image, parts[spoken[row].level], spoken[row])
+    if samples is not None:
+        for group in groups.values():
+            mean = float(np.mean([sides[row] for row in group if row in sides]))
+            sides |= dict.fromkeys(group, mean)
+    return tuple(_fit(one, parts, sides[row]) for row, one in enumerate(spoken))
+
+
+def _check_sizes(objects: Sequence[tuple[int, Rle]], size: Size) -> None:
+    for number, mask in objects:
+        if tuple(mask.size) != size:
+            height, width = mask.size
+            raise InputError(
+                f"the mask of object {number} is {width} x {height} pixels, and the image is "
+                f"{size[1]} x {size[0]}"
+            )
 
 
 def _speak(seen: Look, parts: dict[int, Contribution], number: int, mask: Rle) -> _Spoken:
@@ -125,7 +141,7 @@ def _speak(seen: Look, parts: dict[int, Contribution], number: int, mask: Rle) -
     )
 
 
-def _evenly(group: Sequence[_Spoken], count: int | None) -> list[_Spoken]:
+def _evenly(group: Sequence[int], count: int | None) -> list[int]:
     if count is None or len(group) <= count:
         return list(group)
     places = ((np.arange(count) + 0.5) * len(group) / count).astype(int)
@@ -146,9 +162,6 @@ def _field(
     return found[0].side(SHARE)
 
 
-def _fit(
-    one: _Spoken, parts: dict[int, Contribution], sides: dict[int, float], samples: int | None
-) -> Fit:
-    field = sides[one.id] if samples is None else float(np.mean(list(sides.values())))
+def _fit(one: _Spoken, parts: dict[int, Contribution], field: float) -> Fit:
     branch = parts[one.level].branches[one.branch]
     return Fit(one.id, one.level, branch, one.share, one.size, field)
