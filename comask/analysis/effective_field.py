@@ -81,7 +81,8 @@ def effective_fields(
         progress: called with (passes done, passes in all) before and after each backward pass.
     """
     asked, number = question or Question(), check_level(level)
-    with predictor.opened(image, gradients=True) as (model, batch, scale):
+    with torch.inference_mode(False), predictor.opened(image, gradients=True) as lent:
+        model, batch, scale = lent
         msfem, shown = model.neck.msfem[number], batch.sizes[0]
         assert isinstance(msfem, Msfem)
         inputs = _Inputs(

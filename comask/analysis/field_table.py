@@ -35,7 +35,8 @@ class FieldRow:
     branch       "1x", "8x", "4x", "2x" or "fused"
     question     what was asked
     count        cells that were averaged over
-    theoretical  side of an interior cell's theoretical field, norm statistics left aside
+    theoretical  side of an interior cell's theoretical field, norm statistics left aside; where
+                 images have different scales, at the first one's
     sides        share of the mass -> side of a square as large as the smallest set holding it
     ratios       share of the mass -> area of the smallest centred square holding it, as a part of
                  the image, 0 .. 1

@@ -314,6 +314,16 @@ def test_the_network_stays_as_it_was(
     assert before.masks == after.masks
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_need_no_mode_of_the_callers(
+    predictor: Predictor, image: np.ndarray, seen: Look, mode: type[torch.no_grad]
+) -> None:
+    with mode():
+        one, *_ = effective_fields(predictor, image, level=3, cells=[(4, 6)])
+        other, *_ = fields_of(seen, level=3, cells=[(4, 6)])
+    assert one.mass == other.mass == 64  # channels of the level itself
+
+
 def test_progress_counts_backward_passes(predictor: Predictor, image: np.ndarray) -> None:
     told: list[tuple[int, int]] = []
     effective_fields(
