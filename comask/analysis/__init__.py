@@ -2,10 +2,12 @@
 
 from comask.analysis.ablation import Ablated, Base, ablate, base_run
 from comask.analysis.activation import Look, branch_names, components, look, reduced
+from comask.analysis.cells import cell_at, cells_of_mask
 from comask.analysis.contribution import Contribution, contributions, contributions_of
 from comask.analysis.difference import Change, Difference, difference
 from comask.analysis.effective_field import effective_fields, fields_of
 from comask.analysis.field_average import AverageField, Site, averaged, set_fields
+from comask.analysis.field_fit import Fit, fits
 from comask.analysis.field_table import FieldRow, area_ratios
 from comask.analysis.field_values import EffectiveField, Question
 from comask.analysis.film import film_frames, write_gif, write_strip
@@ -28,6 +30,7 @@ __all__ = [
     "Difference",
     "EffectiveField",
     "FieldRow",
+    "Fit",
     "Look",
     "Making",
     "Pasting",
@@ -41,6 +44,8 @@ __all__ = [
     "averaged",
     "base_run",
     "branch_names",
+    "cell_at",
+    "cells_of_mask",
     "components",
     "contributions",
     "contributions_of",
@@ -48,6 +53,7 @@ __all__ = [
     "effective_fields",
     "fields_of",
     "film_frames",
+    "fits",
     "look",
     "makings",
     "over_image",
