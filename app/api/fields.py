@@ -9,6 +9,7 @@ from app.actions.fields import FieldAsked
 from app.api import metrics
 from app.api.answers import find_dataset, read_choice, read_number, read_whole, refuse
 from app.api.inspections import (
+    LONGEST,
     answer,
     checkpoint,
     file_answer,
@@ -18,6 +19,7 @@ from app.api.inspections import (
     table_answer,
 )
 from app.services import Services
+from comask.errors import ComaskError
 
 
 def router(services: Services) -> APIRouter:
@@ -27,7 +29,9 @@ def router(services: Services) -> APIRouter:
     @routes.get("/fit/{dataset}")
     def fitting(request: Request, dataset: str) -> Response:
         """Answer with every object beside its field; ``dataset`` may end in .csv for a table."""
-        name, _, kind = dataset.partition(".")
+        name, dot, kind = dataset.partition(".")
+        if dot and kind != "csv":
+            refuse(404, "Field fit comes as a packet or as a table that ends in .csv.")
         found = find_dataset(services, name)
         file = checkpoint(services, request)
         asked = metrics.question(services, request)
@@ -38,7 +42,10 @@ def router(services: Services) -> APIRouter:
                 "field-fit.csv",
                 lambda: fit.table(services, file, (name, found), asked, most),
             )
-        kept = services.pairs.get(name, found, services.checkpoints.identity(file))
+        try:
+            kept = services.pairs.get(name, found, services.checkpoints.identity(file))
+        except (ComaskError, OSError) as error:
+            refuse(409, f"{str(error).rstrip('.')}.")
         return answer(
             services,
             ("fit", *fit.key_of(services, found, file, most), asked, kept.token),
@@ -51,14 +58,15 @@ def router(services: Services) -> APIRouter:
         found = find_dataset(services, dataset)
         files = [checkpoint(services, request)]
         if request.query_params.get("other"):
-            files.append(checkpoint(services, request, "other"))
+            other = checkpoint(services, request, "other")
+            files += [other] if other != files[0] else []
         asked = replace(_asked(request), point=None, instance=None, alike=False)
         given = request.query_params.get("images")
         most = min(read_whole(given, "images", 1, fields.MOST_IMAGES, 8), len(found))
         identities = tuple(services.checkpoints.identity(file) for file in files)
         return answer(
             services,
-            ("fields-set", identities, found.fingerprint, asked, most),
+            ("fields-set", identities, found.fingerprint, found.content, asked, most),
             lambda report: fields.set_packet(
                 services, files, (dataset, found), asked, most, report
             ),
@@ -96,7 +104,7 @@ def _asked(request: Request) -> FieldAsked:
         parts = given["point"].split(",")
         if len(parts) != 2:
             refuse(422, "point must be x and y in image pixels with a comma between.")
-        x, y = (read_number(part, "point", 0, 9999, 0.0) for part in parts)
+        x, y = (read_number(part, "point", 0, LONGEST, 0.0) for part in parts)
         point = (x, y)
     row = read_instance(given.get("instance"))
     return FieldAsked(
@@ -105,5 +113,5 @@ def _asked(request: Request) -> FieldAsked:
         frame=read_choice(given.get("frame"), "frame", ("image", "level"), "image"),
         point=None if row is not None else point,
         instance=row,
-        alike=given.get("alike") == "1",
+        alike=read_choice(given.get("alike"), "alike", ("0", "1"), "0") == "1",
     )

@@ -86,10 +86,15 @@
     return table[place(values[from], how.limits, how.kind)];
   }
 
-  // the scale as a CSS gradient, the largest on the right
-  function gradient(kind) {
-    const stops = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((at) => `rgb(${tableOf(kind)[at].join(" ")})`);
-    return `linear-gradient(to right, ${stops.join(", ")})`;
+  // the scale: every colour of the table, the largest value's on the right
+  function ramp(canvas, kind) {
+    const table = tableOf(kind);
+    canvas.width = table.length;
+    canvas.height = 1;
+    const context = canvas.getContext("2d");
+    const image = context.createImageData(table.length, 1);
+    table.forEach((colour, at) => image.data.set([...colour, 255], 4 * at));
+    context.putImageData(image, 0, 0);
   }
 
   // three digits that count, in no more room than a label has
@@ -100,5 +105,5 @@
     return String(Number(value.toPrecision(3))).replace("-", "−");
   }
 
-  parts.colours = { BRANCHES, sequential, diverging, limits, place, paint, gradient, number };
+  parts.colours = { BRANCHES, sequential, diverging, limits, place, paint, ramp, number };
 })();

@@ -41,6 +41,7 @@
       if (panel.map) {
         const picture = colours.paint(panel.map, panel.how);
         picture.className = "cs-matrix-map";
+        picture.setAttribute("aria-hidden", "true"); // the button says what it is
         button.append(picture);
       }
       if (panel.caption) button.append(dom.element("span", { class: "cs-matrix-caption cs-number" }, panel.caption));

@@ -31,7 +31,7 @@
     bar({ kind, how }, unit) {
       const { find } = this;
       const [low, high] = how.limits;
-      for (const name of ["scale-bar", "mini-bar"]) find(name).style.background = colours.gradient(kind);
+      for (const name of ["scale-bar", "mini-bar"]) colours.ramp(find(name), kind);
       for (const name of ["scale-low", "mini-low"]) find(name).textContent = colours.number(low);
       for (const name of ["scale-high", "mini-high"]) find(name).textContent = colours.number(high);
       find("scale-middle").textContent = colours.number(kind === "root" ? low + (high - low) / 4 : (low + high) / 2);
