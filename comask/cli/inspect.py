@@ -85,7 +85,9 @@ def run(given: argparse.Namespace) -> int:
 
 def _add_map_flags(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
-        "--reduction", choices=REDUCTIONS, help="how many channels become one number; norm"
+        "--reduction",
+        choices=REDUCTIONS,
+        help="how many channels become one number; by default norm",
     )
     group.add_argument(
         "--channel", type=whole(0, 100_000), metavar="N", help="which one, for --reduction channel"
@@ -93,32 +95,37 @@ def _add_map_flags(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--scale",
         choices=("map", "level", "all"),
-        help="what shares the scale of the colours: nothing, the maps of a level (as if not "
-        "given), or all",
+        help="what shares the scale of colours: nothing, the maps of a level, or all; by default "
+        "level",
     )
 
 
 def _add_field_flags(group: "argparse._ArgumentGroup") -> None:
     whose = group.add_mutually_exclusive_group()
     whose.add_argument(
-        "--at", type=_point, metavar="X,Y", help="image pixels; the middle of the image"
+        "--at",
+        type=_point,
+        metavar="X,Y",
+        help="of this place, image pixels; by default the middle",
     )
     whose.add_argument(
         "--instance",
         type=whole(1, 1_000_000),
         metavar="N",
-        help="the N-th instance of what `comask predict` writes, also for the film",
+        help="of the N-th instance that `comask predict` writes; also whose film",
     )
     group.add_argument(
         "--path",
         choices=("own", "cascade"),
-        help="through the branch alone, or the deeper ones too; own, of a table cascade",
+        help="through the branch alone, or the deeper ones too; by default own, of a table cascade",
     )
     group.add_argument(
-        "--norm", choices=("frozen", "live"), help="whether norm statistics move; frozen"
+        "--norm", choices=("frozen", "live"), help="whether norm statistics move; by default frozen"
     )
     group.add_argument(
-        "--frame", choices=("level", "image"), help="cells of the level, or the image; image"
+        "--frame",
+        choices=("level", "image"),
+        help="to the level's cells, or to the image; by default image",
     )
 
 
@@ -134,7 +141,8 @@ def _add_switches(group: "argparse._ArgumentGroup") -> None:
     group.add_argument(
         "--reach",
         choices=("fusion", "cascade"),
-        help="whether the branches that a branch feeds see zeros too; fusion: they do not",
+        help="whether the branches that a branch feeds see zeros in its place (cascade) or not "
+        "(fusion, the default)",
     )
     group.add_argument(
         "--votes", choices=("sigmoid", "gated", "plain"), help="what the 49 votes count for"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
+LEVELS = 4  # of an image, whose fields are measured one after the other
+
 
 @dataclass(frozen=True)
 class ImageSet:
@@ -57,9 +59,9 @@ def run(given: argparse.Namespace) -> int:
     """Write the table as CSV and JSON; returns the exit code."""
     sets = _sets(given.images)
     names = _names(given.checkpoint)
-    total = len(names) * sum(len(one) for one in sets)
+    total = LEVELS * len(names) * sum(len(one) for one in sets)
     rows: list[Row] = []
-    with steps(total, "image") as tick:
+    with steps(total, "level") as tick:
         for path, name in zip(given.checkpoint, names, strict=True):
             predictor = load(given, path)
             for images in sets:
@@ -102,13 +104,13 @@ def _measured(
     from comask.analysis.field_values import Question
 
     asked = Question(given.path or "cascade", given.norm or "frozen", given.frame or "image")
-    seen = 0
+    begun = False
 
     def progress(done: int, total: int) -> None:
-        nonlocal seen
-        while seen < done:
+        nonlocal begun  # told before each field and at the end
+        if begun:
             tick()
-            seen += 1
+        begun = True
 
     try:
         found = area_ratios(
@@ -125,6 +127,8 @@ def _measured(
                 f"no image can be read: {next(iter(images.failures.values()))}"
             ) from error
         raise
+    for _ in range(LEVELS * len(images.failures)):
+        tick()
     return [_plain(one, images) for one in found]
 
 
@@ -161,11 +165,14 @@ def _say(rows: Sequence[Row]) -> None:
     wide = max([10, *(len(row["checkpoint"]) for row in rows)])
     other = max([3, *(len(row["set"]) for row in rows)])
     head = f"{'checkpoint':<{wide}}  {'set':<{other}}  level  branch  theory px"
-    say(f"{head}    50 %    90 %    99 %  area ratio 20 %    30 %    50 %    99 %")
+    say(f"{head}    50 %    90 %    99 %  area %: 20 %    30 %    50 %    99 %")
     for row in rows:
-        sides = " ".join(f"{side:7.0f}" for side in row["sides"].values())
-        ratios = " ".join(f"{100 * ratio:7.2f}" for ratio in row["ratios"].values())
+        seen = row["count"] > 0  # else no pixel moves that branch in any image
+        sides = " ".join(f"{side:7.0f}" if seen else "      -" for side in row["sides"].values())
+        ratios = " ".join(
+            f"{100 * ratio:7.2f}" if seen else "      -" for ratio in row["ratios"].values()
+        )
         say(
             f"{row['checkpoint']:<{wide}}  {row['set']:<{other}}  {row['level']:<5}  "
-            f"{row['branch']:<6}  {row['theoretical']:9.0f} {sides}        {ratios}"
+            f"{row['branch']:<6}  {row['theoretical']:9.0f} {sides}      {ratios}"
         )

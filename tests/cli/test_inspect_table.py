@@ -92,6 +92,20 @@ def test_checkpoints_are_compared_at_a_place(
     assert own["ratios"]["99"] == pytest.approx(1 / (16 * 22), rel=0.05)
 
 
+def test_a_checkpoint_that_sees_nothing_says_so(
+    comask_says: Say, checkpoint: Path, pictures: Path
+) -> None:
+    """At P4 and P5 of an image so small, norms of single values let nothing through."""
+    said = comask_says(
+        "inspect", pictures, "--checkpoint", checkpoint, "--output", "sizes", "--frame", "level"
+    )
+    empty = [row for row in rows() if row["count"] == 0]
+    assert empty
+    assert all(row["ratios"]["99"] == row["sides"]["99"] == 0 for row in empty)
+    dashes = [line for line in said.out.splitlines() if "      -" in line]
+    assert len(dashes) == len(empty)
+
+
 def test_alike_names_are_told_apart(comask_says: Say, checkpoint: Path, pictures: Path) -> None:
     Path("c").mkdir()
     Path("c/small.safetensors").symlink_to(checkpoint)
