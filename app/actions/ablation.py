@@ -10,11 +10,13 @@ from app.canvas import payload
 from app.canvas.packet import Packer
 from app.services import CheckpointFile, Services, StoredImage
 from app.services.tasks import Report
+from comask.annotation import rle
 from comask.annotation.index import DatasetIndex
-from comask.annotation.records import Dataset
+from comask.annotation.records import Dataset, ImageRecord
 from comask.errors import InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.analysis.difference import Change
     from comask.analysis.switches import Switches
     from comask.predict import Prediction
 
@@ -57,18 +59,19 @@ def image_change(
 ) -> bytes:
     """Pack the instances with the switches, and what became of those without."""
     from comask.analysis.ablation import ablate  # brings torch
-    from comask.analysis.difference import difference
+    from comask.analysis.difference import Difference, difference
 
     predictor = services.inspections.predictor(file)
     base = services.inspections.base(file, image)
     made = ablate(predictor, services.images.pixels(image), switches, base=base)
     told = difference(base.prediction, made.prediction, min_score=min_score)
+    changes = [one for one in told.changes if _has_pixels(one, base.prediction, made.prediction)]
     head = {
         "schema": SCHEMA,
         "switches": made.switches.to_plain(),
         "redone": list(made.redone),
         "model": about(services, file),
-        "counts": told.count(),
+        "counts": Difference(tuple(changes)).count(),
         "changes": [
             {
                 "kind": one.kind,
@@ -78,7 +81,7 @@ def image_change(
                 "travel": one.travel,
                 "class_score": one.class_score,
             }
-            for one in told.changes
+            for one in changes
             if one.kind != "kept"
         ],
         "document": _document(image, made.prediction),
@@ -88,17 +91,24 @@ def image_change(
 
 @dataclass(frozen=True)
 class _Pixels:
-    """The images of a set one by one, with a length, so that progress has an end."""
+    """The images of a set one by one, with a length, so that progress has an end.
+
+    Those that can't be read, or are of another size than the truth says, are left out.
+
+    rows  record and key each
+    """
 
     services: Services
-    rows: tuple[tuple[int, StoredImage], ...]
+    rows: tuple[tuple[ImageRecord, str], ...]
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
-        for number, image in self.rows:
-            yield number, self.services.images.pixels(image)
+        for record, key in self.rows:
+            pixels = self.services.inspections.pixels(key)
+            if pixels is not None and pixels.shape[:2] == (record.height, record.width):
+                yield record.id, pixels
 
 
 def set_change(
@@ -116,9 +126,8 @@ def set_change(
     records = found.images(range(min(most, len(found))))
     rows, annotations = [], []
     for row, record in enumerate(records):
-        image = services.images.find(services.datasets.key(dataset[0], row))
-        if image is not None and record.width and record.height:
-            rows.append((record.id, image))
+        if record.width and record.height and not found.is_missing(row):
+            rows.append((record, services.datasets.key(dataset[0], row)))
             annotations += list(found.annotations(row))
     if not rows or not annotations:
         raise InputError("the dataset has no images with truth to measure with")
@@ -149,9 +158,17 @@ def _name(row: int | None) -> str | None:
     return None if row is None else f"p{row + 1}"
 
 
+def _has_pixels(change: "Change", before: "Prediction", after: "Prediction") -> bool:
+    """Tell whether a changed instance can be seen; hollow ones are only paired with each other."""
+    if change.before is not None:
+        return rle.area(before.masks[change.before]) > 0
+    return change.after is not None and rle.area(after.masks[change.after]) > 0
+
+
 def _document(image: StoredImage, prediction: "Prediction") -> payload.Document:
+    """Build a document without what has no pixel, as Browse shows none of these."""
     height, width = prediction.size
-    return payload.document(
+    made = payload.document(
         {
             "key": image.key,
             "file_name": image.file_name,
@@ -161,3 +178,5 @@ def _document(image: StoredImage, prediction: "Prediction") -> payload.Document:
         },
         prediction=prediction,
     )
+    made["instances"] = [one for one in made["instances"] if one["area"] > 0]
+    return made

@@ -211,7 +211,7 @@ def set_packet(
 
 @dataclass(frozen=True)
 class _Images:
-    """The first images of a dataset, decoded one by one."""
+    """The first images of a dataset, decoded one by one; those that can't be read are left out."""
 
     services: Services
     dataset: tuple[str, DatasetIndex]
@@ -222,9 +222,11 @@ class _Images:
 
     def __iter__(self) -> Iterator[NDArray[np.uint8]]:
         for row in range(self.count):
-            image = self.services.images.find(self.services.datasets.key(self.dataset[0], row))
-            if image is not None and not self.dataset[1].is_missing(row):
-                yield self.services.images.pixels(image)
+            pixels = self.services.inspections.pixels(
+                self.services.datasets.key(self.dataset[0], row)
+            )
+            if pixels is not None:
+                yield pixels
 
 
 def _row(checkpoint: str, one: "BranchField") -> dict[str, Any]:
@@ -248,7 +250,10 @@ def _cells(seen: _Seen, number: int) -> Sequence[tuple[int, int]]:
     if seen.asked.instance is not None:
         mask = seen.prediction.masks[seen.asked.instance]
         return cells_of_mask(mask, level.stride, look.scale, level.cells)
-    point = seen.asked.point or (look.size[1] / 2, look.size[0] / 2)
+    height, width = look.size
+    x, y = point = seen.asked.point or (width / 2, height / 2)
+    if x > width or y > height:
+        raise InputError(f"this image is {width} x {height} pixels, so the point is beside it")
     return [cell_at(point, level.stride, look.scale, level.cells)]
 
 

@@ -153,14 +153,17 @@ def _measure(
     made: list[Fit] = []
     for row in range(count):
         report(row, count)
-        image = services.images.find(services.datasets.key(dataset[0], row))
-        objects = [(one.id, one.rle) for one in found.annotations(row) if not one.iscrowd]
-        if image is None or found.is_missing(row) or not objects:
+        drawn = [one for one in found.annotations(row) if not one.iscrowd]
+        key = services.datasets.key(dataset[0], row)
+        pixels = services.inspections.pixels(key) if drawn else None
+        if pixels is None:
             continue
+        # what was drawn on a picture of another size lies nowhere in this one
+        objects = [(one.id, one.rle) for one in drawn if one.rle.size == pixels.shape[:2]]
         # between two fields, a stop is heeded too
         some = fits(
             predictor,
-            services.images.pixels(image),
+            pixels,
             objects,
             progress=lambda _, __, at=row: report(at, count),  # type: ignore[misc]
         )

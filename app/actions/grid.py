@@ -101,7 +101,7 @@ def answer(
         judged = _judged(shelf, kept, asked.sliders)
         rows = _passing(shelf, kept, asked, rows)
         if asked.fit is not None:
-            there = fit.rows_with(services, found, file, asked.fit)
+            there = fit.rows_with(services, found, file, asked.fit) & set(kept.rows)
             rows = [row for row in rows if row in there]
         rows = _sorted(rows, judged, asked.sort)
     elif asked.judged_only:

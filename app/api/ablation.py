@@ -35,13 +35,13 @@ def router(services: Services) -> APIRouter:
         found = find_dataset(services, dataset)
         file = checkpoint(services, request)
         switches = _switches(request)
-        most = read_whole(
-            request.query_params.get("images"), "images", 1, ablation.MOST_IMAGES, len(found)
-        )
+        limit = ablation.MOST_IMAGES
+        given = request.query_params.get("images")
+        most = min(read_whole(given, "images", 1, limit, limit), len(found))
         identity = services.checkpoints.identity(file)
         return answer(
             services,
-            ("ablation-set", identity, found.content, switches, most),
+            ("ablation-set", identity, found.fingerprint, found.content, switches, most),
             lambda report: ablation.set_change(
                 services, file, (dataset, found), switches, most, report
             ),

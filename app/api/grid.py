@@ -20,6 +20,7 @@ from app.api.answers import (
     read_whole,
     refuse,
 )
+from app.api.inspections import LONGEST
 from app.services import Services
 from comask.annotation.index import ObjectSize
 from comask.errors import ComaskError, InputError
@@ -68,11 +69,13 @@ def router(services: Services) -> APIRouter:
 
 
 def _sizes(text: str | None) -> Sizes | None:
-    """Read four lengths in image pixels: object from, to, field from, to."""
+    """Read four lengths in image pixels: object from, to, field from, to, the lower ones first."""
     if not text:
         return None
     parts = text.split(",")
     if len(parts) != 4:
         refuse(422, "fit must be four lengths: of objects from and to, of fields from and to.")
-    low, high, narrow, wide = (read_number(part, "fit", 0, 9999, 0.0) for part in parts)
+    low, high, narrow, wide = (read_number(part, "fit", 0, LONGEST, 0.0) for part in parts)
+    if low > high or narrow > wide:
+        refuse(422, "fit must name the lower length first, of objects and of fields.")
     return low, high, narrow, wide

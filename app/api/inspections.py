@@ -16,6 +16,7 @@ from comask.errors import ComaskError
 
 WAIT = 1.5  # seconds until work that goes on is told of
 PACKET = "application/octet-stream"
+LONGEST = 100_000  # image pixels of a length
 
 Kind = Literal["npy", "csv"]
 Place = tuple[int, str]  # a level and the name of a map

@@ -5,11 +5,11 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from app.services.checkpoints import CheckpointFile, CheckpointShelf, Models
-from app.services.images import ImageStore, StoredImage
+from app.services.images import ImageStore, Pixels, StoredImage
 from app.services.recent import Recent
 from app.services.tasks import Tasks
 from app.settings import Limits
-from comask.errors import InputError
+from comask.errors import ComaskError, InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
     from comask.analysis import Look
@@ -44,6 +44,17 @@ class Inspections:
     def held(self, file: CheckpointFile, image: StoredImage) -> Held:
         """Name a checkpoint and an image by their contents."""
         return self._checkpoints.identity(file), f"{image.key} {image.version}"
+
+    def pixels(self, key: str) -> Pixels | None:
+        """Decode an image of a set; None where it is missing or can't be read.
+
+        One bad image ends no work over many.
+        """
+        try:
+            image = self._images.find(key)
+            return None if image is None else self._images.pixels(image)
+        except ComaskError:
+            return None
 
     def look(self, file: CheckpointFile, image: StoredImage) -> "Look":
         """Look at every map of an image, or give back the look of a moment ago."""
