@@ -67,14 +67,14 @@
           if (error.name === "AbortError") throw error;
           throw new LoadError(`${what} could not be fetched: the Studio's server does not answer.`);
         });
-        if (this.request !== request) return null;
         if (answer.status === 202) {
           const told = await answer.json();
-          if (this.request !== request) return null;
+          if (this.request !== request) return this.url === url ? null : forget(told.task); // asked again, it is wanted
           this.task = told.task;
           this.onprogress(told);
           continue;
         }
+        if (this.request !== request) return null;
         if (!answer.ok) throw new LoadError(await reason(answer, what));
         const head = read(await answer.arrayBuffer());
         if (this.request !== request) return null;
@@ -95,9 +95,15 @@
       this.url = null;
       if (!request) return;
       this.end();
+      if (!task) return; // its name comes with the first answer, and then it is stopped
       request.abort();
-      if (task) fetch(`/api/tasks/${encodeURIComponent(task)}`, { method: "DELETE", keepalive: true }).catch(() => {});
+      forget(task);
     }
+  }
+
+  function forget(task) {
+    fetch(`/api/tasks/${encodeURIComponent(task)}`, { method: "DELETE", keepalive: true }).catch(() => {});
+    return null;
   }
 
   parts.packet = { read, Inquiry };
