@@ -27,7 +27,6 @@ LEVELS = (2, 3, 4, 5)
 POOLED = 4  # network pixels a side that one drawn number stands for, where the frame is the image
 THRESHOLDS = (0.2, 0.3, 0.5, 0.99)  # of the area ratios, as in the literature
 SHARES = (0.5, 0.9, 0.99)  # of the mass, that contours hold
-LEAST_BLUR = 2.0  # network pixels; below, a gradient's contours are speckles
 MOST_ALIKE = 12  # instances of a class that are averaged over
 MOST_IMAGES = 64  # of a set, in one question
 
@@ -109,11 +108,11 @@ def packet(
         if asked.alike:
             means = _alike(seen, number, report)
             middle = _middle(seen.prediction, asked.instance or 0)
-            panels = [_panel(one, _around(one, middle), packer) for one in means]
+            panels = [_panel(one, packer, middle) for one in means]
             count = means[0].count
         else:
             fields = seen.at(number, _cells(seen, number))
-            panels = [_panel(one, _corner(one), packer) for one in fields]
+            panels = [_panel(one, packer) for one in fields]
             count = 1
         stride = look.level(number).stride
         levels.append({"level": number, "stride": stride, "count": count, "panels": panels})
@@ -190,11 +189,7 @@ def set_packet(
                     "level": level,
                     "stride": 2**level,
                     "count": max(one.count for one in means if one.level == level),
-                    "panels": [
-                        _panel(one, _around(one, (0.0, 0.0)), packer)
-                        for one in means
-                        if one.level == level
-                    ],
+                    "panels": [_panel(one, packer) for one in means if one.level == level],
                 }
                 for level in sorted({one.level for one in means})
             ]
@@ -295,41 +290,26 @@ def _object(seen: _Seen) -> dict[str, Any] | None:
     }
 
 
-def _corner(field: "EffectiveField") -> Point:
-    """Say where a field of one image begins: in image pixels."""
-    if field.question.frame == "image":
-        return 0.0, 0.0
-    first = (0.5 - field.stride / 2) / field.scale
-    return first, first
+def _panel(field: "BranchField", packer: Packer, middle: Point = (0.0, 0.0)) -> dict[str, Any]:
+    """Pack one field; a mean over many is laid around ``middle``, in image pixels."""
+    from comask.analysis.field_marks import marks_of  # brings torch
 
-
-def _around(field: "BranchField", middle: Point) -> Point:
-    """Say where a mean begins that is laid around a place: in image pixels."""
-    row, column = field.origin
-    return middle[0] - (column + 0.5) * field.unit, middle[1] - (row + 0.5) * field.unit
-
-
-def _panel(field: "BranchField", first: Point, packer: Packer) -> dict[str, Any]:
-    from comask.analysis.contours import contours  # brings torch
-
+    marks = marks_of(field, SHARES)
     in_image = field.question.frame == "image"
-    blur = max(LEAST_BLUR, field.stride / 4) if in_image else 1.0
     values = np.asarray(field.map, np.float32)
-    x, y = first
+    shift = np.array(middle, np.float32)
     return {
         "name": field.branch,
         "values": packer.array(_pooled(values) if in_image else values),
-        "first": [x, y],
-        "step": field.unit * (POOLED if in_image else 1),
+        "first": (marks.first + shift).tolist(),
+        "step": marks.step * (POOLED if in_image else 1),
         "mass": field.mass,
         "outside": field.outside,
-        "theory": [
-            corner + field.unit * side for corner, side in zip((x, y) * 2, field.box, strict=True)
-        ],
+        "theory": [side + at for side, at in zip(marks.box, middle * 2, strict=True)],
         "sides": [field.side(share) for share in SHARES],
         "contours": [
-            {"share": one.share, "polygons": [(p + first).round(1).tolist() for p in one.polygons]}
-            for one in contours(field, SHARES, blur=blur)
+            {"share": one.share, "polygons": [(p + shift).round(1).tolist() for p in one.polygons]}
+            for one in marks.contours
         ],
         "ratios": [field.covered(share) for share in THRESHOLDS],
     }

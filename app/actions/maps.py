@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +13,8 @@ from app.services import CheckpointFile, Services, StoredImage
 from comask.errors import InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
-    from comask.analysis import Contribution, Look
-    from comask.analysis.activation import LevelLook
+    from comask.analysis import Look
+    from comask.analysis.panels import PanelRow
 
 What = Literal["activation", "contribution"]
 Measure = Literal["share", "strength"]
@@ -42,59 +41,50 @@ class Asked:
         return f"{self.what}-{self.how}" + (f"-{self.channel}" if self.how == "channel" else "")
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One map: (h, w), or (h, w, 3) in 0 .. 1 for colours; ``note`` says more of it."""
+def rows(seen: "Look", asked: Asked) -> "tuple[PanelRow, ...]":
+    """Draw the maps of every level; raises InputError for an unknown way."""
+    from comask.analysis.contribution import contributions_of  # brings torch
+    from comask.analysis.panels import activation_panels, contribution_panels
 
-    name: str
-    values: NDArray[np.float32]
-    note: str = ""
-
-
-def panels(seen: "Look", number: int, asked: Asked) -> tuple[Panel, ...]:
-    """Draw the maps of one level; raises InputError for an unknown way."""
-    from comask.analysis import contribution  # brings torch
-
-    level = seen.level(number)
     if asked.what == "activation":
-        return tuple(_activation(level, name, asked) for name in level.names)
-    if asked.how not in MEASURES:
-        raise InputError(f"a contribution is drawn as {' or '.join(MEASURES)}")
-    return _contribution(contribution.of_level(level, seen.scale, seen.size), asked)
+        return activation_panels(seen, asked.how, asked.channel)  # type: ignore[arg-type]
+    return contribution_panels(contributions_of(seen), asked.how)  # type: ignore[arg-type]
 
 
 def packet(services: Services, file: CheckpointFile, image: StoredImage, asked: Asked) -> bytes:
     """Pack all maps of P2 .. P5, with what belongs to them."""
-    from comask.analysis import contribution  # brings torch
+    from comask.analysis.contribution import contributions_of  # brings torch
+    from comask.analysis.panels import wins_of
 
     seen = services.inspections.look(file, image)
     packer = Packer()
-    levels = []
-    for level in seen.levels:
-        head: dict[str, Any] = {
+    levels: list[dict[str, Any]] = [
+        {
             "level": level.level,
             "stride": level.stride,
             "cells": list(level.cells),
             "channels": level.channels,
             "gate": packer.array(level.gate),
+            "branches": list(level.branches),
+            "panels": [
+                {
+                    "name": one.name,
+                    "note": one.fact if asked.how == "pca" else "",
+                    "values": packer.array(one.values),
+                }
+                for one in row.panels
+            ],
         }
-        if asked.what == "contribution":
-            made = contribution.of_level(level, seen.scale, seen.size)
-            shown: Sequence[Panel] = _contribution(made, asked)
-            head |= {
+        for level, row in zip(seen.levels, rows(seen, asked), strict=True)
+    ]
+    if asked.what == "contribution":
+        for level, made in zip(levels, contributions_of(seen), strict=True):
+            level |= {
                 "shares": made.shares(),
                 "unexplained": made.unexplained,
-                "wins": _wins(made),
+                "wins": wins_of(made),
                 "winner": packer.array(made.winner),
             }
-        else:
-            shown = panels(seen, level.level, asked)
-        head["panels"] = [
-            {"name": one.name, "note": one.note, "values": packer.array(one.values)}
-            for one in shown
-        ]
-        head["branches"] = list(level.branches)
-        levels.append(head)
     return packer.pack({**_about(seen, asked), "levels": levels})
 
 
@@ -108,7 +98,9 @@ def download(
 ) -> bytes:
     """Write one map as a file: of level and name ``place``; cells, padding left out."""
     seen = services.inspections.look(file, image)
-    found = [one for one in panels(seen, place[0], asked) if one.name == place[1]]
+    found = [
+        one for row in rows(seen, asked) for one in row.panels if (row.level, one.name) == place
+    ]
     if not found:
         raise InputError(f"P{place[0]} has no map of this name")
     return as_file(found[0].values, kind)
@@ -135,27 +127,3 @@ def _about(seen: "Look", asked: Asked) -> dict[str, Any]:
         "scale": seen.scale,
         "size": list(seen.size),
     }
-
-
-def _activation(level: "LevelLook", name: str, asked: Asked) -> Panel:
-    from comask.analysis import components, reduced  # brings torch
-
-    channels = level.map(name)
-    if asked.how == "pca":
-        values, shares = components(channels)
-        held = ", ".join(f"{100 * share:.0f} %" for share in shares)
-        return Panel(name, values, f"red, green and blue hold {held} of the variance")
-    return Panel(name, reduced(channels, asked.how, asked.channel))  # type: ignore[arg-type]
-
-
-def _contribution(made: "Contribution", asked: Asked) -> tuple[Panel, ...]:
-    parts = made.share if asked.how == "share" else made.strength
-    drawn = [Panel(name, part) for name, part in zip(made.branches, parts, strict=True)]
-    if asked.how == "share":
-        drawn.append(Panel("bias", made.bias))
-    return (*drawn, Panel("fused", made.fused))
-
-
-def _wins(made: "Contribution") -> dict[str, float]:
-    counts = np.bincount(made.winner.ravel(), minlength=len(made.branches)) / made.winner.size
-    return dict(zip(made.branches, counts.tolist(), strict=True))

@@ -1,8 +1,8 @@
 """Contours of a field map: where the smallest set that holds a share of all its mass ends.
 
-A gradient by the image is a speckle: its smallest sets are thousands of islands. Its contours are
-therefore drawn on the map after a blur, and hold the share of the map as it was. A field over the
-cells of a level needs no blur.
+A gradient by the image is a speckle, and one by the cells of a level is chequered by strides: their
+smallest sets are many islands. Contours may therefore be drawn on the map after a blur, and hold
+the share of the map as it was.
 """
 
 from collections.abc import Sequence

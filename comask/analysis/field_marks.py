@@ -11,6 +11,7 @@ from comask.analysis.field_table import CONTOURS, THRESHOLDS
 from comask.analysis.field_values import BranchField, EffectiveField
 
 LEAST_BLUR = 2.0  # network pixels, where the frame is the image: that gradient is a speckle
+CELL_BLUR = 1.0  # cells, where the frame is the level: strides leave a chequered pattern
 
 __all__ = ["CONTOURS", "THRESHOLDS", "FieldMarks", "field_numbers", "marks_of"]
 
@@ -49,7 +50,7 @@ def marks_of(field: BranchField, shares: Sequence[float] = CONTOURS) -> FieldMar
     x1, y1, x2, y2 = (
         start + field.unit * side for start, side in zip(first * 2, field.box, strict=True)
     )
-    blur = max(LEAST_BLUR, field.stride / 4) if in_image else 0.0
+    blur = max(LEAST_BLUR, field.stride / 4) if in_image else CELL_BLUR
     return FieldMarks(
         first=first,
         step=field.unit,

@@ -3,6 +3,7 @@
 import io
 import urllib.parse
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,8 +15,8 @@ from app.canvas.packet import unpack
 from app.services.tasks import StoppedError
 from comask.analysis import Look, components, look, reduced
 from comask.analysis.contribution import Contribution, contributions
-from tests.app.inspecting import Desk, desk, write_network
-from tests.app.standins import studio
+from tests.app.inspecting import SIZES, Desk, desk, open_folder, write_network
+from tests.app.standins import blobs, encode, studio
 
 NAMES = ["lateral", "1x", "8x", "4x", "2x", "fused", "gated", "output"]
 BRANCHES = NAMES[1:5]
@@ -83,7 +84,7 @@ def test_components_have_three_colours_and_say_what_they_hold(at: Desk, seen: Lo
             assert 0 <= given.min() <= given.max() <= 1
             np.testing.assert_allclose(given, values, atol=1e-2)
             told_shares = ", ".join(f"{100 * share:.0f} %" for share in shares)
-            assert panel["note"] == f"red, green and blue hold {told_shares} of the variance"
+            assert panel["note"] == f"Red, green and blue hold {told_shares} of the variance."
 
 
 @pytest.mark.parametrize("how", ["share", "strength"])
@@ -192,6 +193,39 @@ def test_another_checkpoint_is_another_question(at: Desk) -> None:
         assert unpack(second.content)[0]["size"] == [60, 80]
     finally:
         other.unlink()
+
+
+def test_two_questions_at_one_moment_need_one_look(at: Desk) -> None:
+    image = at.services.images.listed("samples")[2]
+    at.use_of_model()
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(at.get, f"maps/{image.key}", how=how) for how in ("mean", "max")]
+        asked += [pool.submit(at.get, f"maps/{image.key}", what="contribution") for _ in range(2)]
+        assert [one.result().status_code for one in asked] == [200] * 4
+    assert at.use_of_model() == 1
+
+
+def test_a_file_that_was_replaced_is_another_image(at: Desk, tmp_path: Path) -> None:
+    dataset = open_folder(at.services, tmp_path, None)
+    address = f"maps/d{dataset}-0"
+    first = at.get(address, how="mean")
+    (tmp_path / "images/0.png").write_bytes(blobs(seed=50, size=SIZES[0], count=9))
+    assert at.get(address, how="mean").content != first.content
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (5, 3)])
+def test_images_of_any_size_are_answered(at: Desk, size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    image = at.services.images.add(encode(pixels), "odd.png").image
+    for asked in ({"how": "pca"}, {"what": "contribution"}):
+        head, _ = at.packet(f"maps/{image.key}", **asked)
+        assert head["size"] == list(size)
+        assert at.get(f"maps/{image.key}/P5-fused.csv", **asked).status_code == 200
+    for asked in ({"frame": "image"}, {"frame": "level", "norm": "live", "path": "cascade"}):
+        assert len(at.packet(f"fields/{image.key}", **asked)[1]) == 20
+        assert at.get(f"fields/{image.key}/P2-8x.npy", **asked).status_code == 200
+    head, _ = at.packet(f"ablation/{image.key}", switches='{"branches_off": [[2, 1]]}')
+    assert head["document"]["image"]["height"] == size[0]
 
 
 # -- odd questions ------------------------------------------------------------------------------
