@@ -115,9 +115,11 @@
 
     // what the last question drew goes with it
     leave() {
-      if (this.shown && this.shown !== this.view) this.shown.leave?.();
-      if (this.shown !== this.view) this.clear();
-      this.shown = this.view;
+      const now = this.open ? this.place.question : null;
+      if (now === this.shown) return;
+      this.views[this.shown]?.leave?.();
+      this.shown = now;
+      this.clear();
     }
 
     // nothing is left of another answer
