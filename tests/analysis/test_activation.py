@@ -352,6 +352,13 @@ def test_shares_are_those_of_an_svd_and_few_outliers_do_not_dim_the_rest() -> No
     assert drawn[..., 0].std() > 0.1
 
 
+def test_colours_are_stretched_between_percentiles() -> None:
+    """Of a ramp from 0 to 100 the 1st and the 99th are black and full, and so is what is beyond."""
+    drawn, _ = components(torch.arange(101.0).view(1, 1, 101))
+    expected = ((np.arange(101) - 1) / 98).clip(0, 1)
+    np.testing.assert_allclose(drawn[0, :, 0], expected, atol=1e-5)
+
+
 def test_one_hot_cell_alone_is_bright() -> None:
     """Its percentiles are equal, so everything above them is full, and nothing else is."""
     channels = torch.zeros(2, 20, 20)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from comask.analysis.contribution import contributions
+from comask.analysis.activation import Look
+from comask.analysis.contribution import Contribution, contributions
 from comask.analysis.effective_field import Question, effective_fields
 from comask.analysis.field_fit import Fit, fits
 from comask.annotation import rle
@@ -132,6 +133,29 @@ def test_the_branch_with_the_largest_summed_share_speaks(
         assert one.branch == BRANCHES[int(np.argmax(sums))]
         assert one.share == pytest.approx(max(sums) / whole, rel=1e-4)
         assert one.share > 1 / 5  # the largest of four and the bias
+
+
+def test_who_speaks_by_hand(
+    predictor: Predictor, image: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over two cells "1x" has 1 + 1 of a length of 2 + 2; "8x" is better in one, 3 - 2.
+
+    "4x" is the strongest, but it works against the others.
+    """
+    planted = {"1x": (1.0, 1.0), "8x": (3.0, -2.0), "4x": (-5.0, -5.0), "2x": (0.0, 0.5)}
+
+    def contributions_of(seen: Look) -> tuple[Contribution, ...]:
+        height, width = seen.level(2).cells
+        share = np.zeros((4, height, width), np.float32)
+        share[:, 4, 7:9] = list(planted.values())
+        fused = np.full((height, width), 2, np.float32)
+        made = (seen.scale, seen.size, BRANCHES, np.abs(share), share, fused * 0, fused, 0.0)
+        return (Contribution(2, 4, *made),)
+
+    monkeypatch.setattr("comask.analysis.field_fit.contributions_of", contributions_of)
+    monkeypatch.setattr("comask.analysis.field_fit._field", lambda *_: 1.0)
+    (one,) = fits(predictor, image, [(1, drawn(50, 30, 20, 9))])
+    assert (one.branch, one.share, one.size) == ("1x", 0.5, 180**0.5)
 
 
 def hearing(speaker: int) -> Predictor:
