@@ -323,12 +323,13 @@ def test_without_a_checkpoint_there_is_nothing_to_look_into(tmp_path: Path) -> N
 def test_slow_work_says_how_far_it_is_and_can_be_stopped(
     at: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate, ended = Event(), Event()
+    begun, gate, ended = Event(), Event(), Event()
 
     def work(*given: Any) -> bytes:
         report = given[-1]
         try:
             report(1, 4)
+            begun.set()
             assert gate.wait(20)
             report(2, 4)
             return b""
@@ -338,6 +339,8 @@ def test_slow_work_says_how_far_it_is_and_can_be_stopped(
 
     monkeypatch.setattr("app.api.inspections.WAIT", 0.2)
     monkeypatch.setattr("app.actions.fields.packet", work)
+    at.client.get(f"/api/fields/{at.image.key}")
+    assert begun.wait(20)
     answer = at.client.get(f"/api/fields/{at.image.key}")
     told = answer.json()
     assert (answer.status_code, told["done"], told["total"]) == (202, 1, 4)
