@@ -104,6 +104,7 @@
 
     follow(changed) {
       if (changed.has("question") || changed.has("page")) this.leave();
+      if (changed.has("image")) this.dropPoint(changed);
       const otherNumbers = ["question", "how", "measure", "channel"].some((name) => changed.has(name));
       if (otherNumbers && this.place.range === "held" && !changed.has("limits")) this.place.set({ range: "", limits: "" }); // those ends mean nothing here
       if (ASKED_BY.some((name) => changed.has(name))) this.ask();
@@ -111,6 +112,14 @@
       if (changed.has("heat")) this.heat.set(this.place.heat);
       if (["level", "map", "range"].some((name) => changed.has(name))) this.draw();
       this.showBar();
+    }
+
+    // a place that was clicked is one of the image that was open then
+    dropPoint(changed) {
+      const { image } = this.place;
+      const other = this.image !== null && this.image !== undefined && image !== this.image;
+      this.image = image;
+      if (other && !changed.has("point")) this.place.set({ point: "" });
     }
 
     // what the last question drew goes with it
