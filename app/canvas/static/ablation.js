@@ -271,7 +271,7 @@
     const line = (title, values, signed) => dom.element("tr", {}, dom.element("th", { scope: "row" }, title), ...measured.map((name) => cell(values(name), signed)));
     return dom.element(
       "table", { "data-testid": "set-table" },
-      dom.element("caption", { class: "cs-quiet" }, `Masks over ${head.images} images, up to 1 000 instances each: ${head.counts.gained} gained, ${head.counts.lost} lost, ${head.counts.moved} moved`),
+      dom.element("caption", { class: "cs-quiet" }, `Masks over ${head.images} images, of every score, up to 1 000 an image: ${head.counts.gained} gained, ${head.counts.lost} lost, ${head.counts.moved} moved`),
       dom.element("thead", {}, dom.element("tr", {}, dom.element("th", {}), ...measured.map((name) => dom.element("th", { scope: "col" }, name)))),
       dom.element("tbody", {}, line("as it is", (name) => head.before[name]), line("with the switches", (name) => head.after[name]), line("change", (name) => head.after[name] - head.before[name], true)),
     );
