@@ -54,9 +54,11 @@ def rows(seen: "Look", asked: Asked) -> "tuple[PanelRow, ...]":
 def packet(services: Services, file: CheckpointFile, image: StoredImage, asked: Asked) -> bytes:
     """Pack all maps of P2 .. P5, with what belongs to them."""
     from comask.analysis.contribution import contributions_of  # brings torch
-    from comask.analysis.panels import wins_of
+    from comask.analysis.panels import contribution_panels, wins_of
 
     seen = services.inspections.look(file, image)
+    parts = contributions_of(seen) if asked.what == "contribution" else ()
+    drawn = contribution_panels(parts, asked.how) if parts else rows(seen, asked)  # type: ignore[arg-type]
     packer = Packer()
     levels: list[dict[str, Any]] = [
         {
@@ -75,16 +77,15 @@ def packet(services: Services, file: CheckpointFile, image: StoredImage, asked: 
                 for one in row.panels
             ],
         }
-        for level, row in zip(seen.levels, rows(seen, asked), strict=True)
+        for level, row in zip(seen.levels, drawn, strict=True)
     ]
-    if asked.what == "contribution":
-        for level, made in zip(levels, contributions_of(seen), strict=True):
-            level |= {
-                "shares": made.shares(),
-                "unexplained": made.unexplained,
-                "wins": wins_of(made),
-                "winner": packer.array(made.winner),
-            }
+    for level, made in zip(levels, parts, strict=False):  # none for activations
+        level |= {
+            "shares": made.shares(),
+            "unexplained": made.unexplained,
+            "wins": wins_of(made),
+            "winner": packer.array(made.winner),
+        }
     return packer.pack({**_about(seen, asked), "levels": levels})
 
 
