@@ -4,6 +4,8 @@ Each one also is the builtin that a caller would expect, and its message is one 
 found, what is accepted, what to do.
 """
 
+from collections.abc import Iterable
+
 
 class ComaskError(Exception):
     """Any refusal of the library; its text is fit for a person to read."""
@@ -35,6 +37,20 @@ class TrainingError(ComaskError, RuntimeError):
 
 class StoreError(ComaskError, RuntimeError):
     """A store of runs can't be opened, read or written, or what it gave back is damaged."""
+
+
+class ConflictError(ComaskError, RuntimeError):
+    """Somebody else has changed what was to be changed; nothing was done.
+
+    touched  what they changed since, by its uid
+    actors   who did
+    """
+
+    def __init__(
+        self, sentence: str, touched: Iterable[str] = (), actors: Iterable[str] = ()
+    ) -> None:
+        super().__init__(sentence)
+        self.touched, self.actors = frozenset(touched), frozenset(actors)
 
 
 class NetworkError(ComaskError, ConnectionError):

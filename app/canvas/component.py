@@ -17,7 +17,15 @@ from app.canvas.payload import CanvasValue
 STATIC = Path(__file__).parent / "static"
 ADDRESS = "/static/canvas"  # where the app serves that folder
 
-STYLES = ("canvas.css", "compare.css", "browse.css", "inspect.css", "film.css", "maps.css")
+STYLES = (
+    "canvas.css",
+    "compare.css",
+    "browse.css",
+    "inspect.css",
+    "film.css",
+    "maps.css",
+    "label.css",
+)
 # in the order in which they need each other
 SCRIPTS = (
     "dom.js",
@@ -75,6 +83,21 @@ SCRIPTS = (
     "ablation.js",
     "fit.js",
     "inspection.js",
+    "masks.js",
+    "brushes.js",
+    "shapes.js",
+    "tools.js",
+    "outbox.js",
+    "review.js",
+    "labelkeys.js",
+    "labelpanel.js",
+    "labelpages.js",
+    "prelabel.js",
+    "piles.js",
+    "exporting.js",
+    "ledger.js",
+    "windowing.js",
+    "labelling.js",
     "browse.js",
     "opener.js",
     "probe.js",

@@ -67,7 +67,7 @@
       dataset: text("dataset") || null,
       checkpoint: text("checkpoint") || null,
       mode: oneOf(said("mode"), ["grid", "viewer", "metrics", "compare"]) ?? START.mode,
-      page: oneOf(said("tab"), ["browse", "inspect", "report"]) ?? START.page,
+      page: oneOf(said("tab"), ["browse", "label", "inspect", "report"]) ?? START.page,
       image: text("image") || null,
       sort: text("sort") || START.sort,
       other: text("with") || null,
@@ -114,7 +114,7 @@
     if (place.page === "inspect") {
       for (const name of INSPECTED) put(name, place[name] === true ? 1 : place[name] === false ? "" : place[name], START[name]);
     }
-    if (!inDataset || place.mode === "viewer" || place.page === "inspect") {
+    if (!inDataset || place.mode === "viewer" || ["inspect", "label"].includes(place.page)) {
       put("image", place.image);
       put("instance", store.selected);
       put("film", place.film);

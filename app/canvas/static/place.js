@@ -9,7 +9,7 @@
     checkpoint: null,
     dataset: null,
     mode: "grid", // of a dataset: "grid", "viewer", "metrics" or "compare"
-    page: "browse", // or "inspect" or "report"
+    page: "browse", // or "label", "inspect" or "report"
     image: null,
     sort: "file",
     name: "",
@@ -66,7 +66,7 @@
 
     // is the picture in front, with or without maps over it?
     get pictured() {
-      return this.front === "viewer" || this.front === "inspect";
+      return ["viewer", "inspect", "label"].includes(this.front);
     }
   }
 

@@ -1,0 +1,5 @@
+// Tools that paint: brush and eraser.
+(() => {
+  "use strict";
+  globalThis.studioParts ??= {};
+})();
