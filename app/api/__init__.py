@@ -10,6 +10,7 @@ from app.api import (
     fields,
     grid,
     images,
+    labels,
     maps,
     metrics,
     reports,
@@ -25,7 +26,8 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
     rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
     inspecting = (maps, fields, ablation)
-    for room in (*rooms, *inspecting):
+    labelling = (labels,)
+    for room in (*rooms, *inspecting, *labelling):
         routes.include_router(room.router(services))
 
     @routes.get("/api/{rest:path}")

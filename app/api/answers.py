@@ -133,11 +133,21 @@ def read_range(text: str | None, name: str) -> tuple[float, float] | None:
 
 async def read_object(request: Request) -> dict[str, object]:
     """Read a small JSON object that the page sent."""
-    content = b""
+    return parse_object(await read_content(request, MOST_BYTES))
+
+
+async def read_content(request: Request, most: int) -> bytes:
+    """Read what the page sent, up to so many bytes."""
+    content = bytearray()
     async for part in request.stream():
         content += part
-        if len(content) > MOST_BYTES:
+        if len(content) > most:
             refuse(413, "The request is too long.")
+    return bytes(content)
+
+
+def parse_object(content: bytes) -> dict[str, object]:
+    """Parse a JSON object that the page sent."""
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from app.services.inspections import Inspections
 from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.runner import ElsewhereError, Runner, RunState
+from app.services.sheets import Sheets
 from app.settings import Settings
+from comask.annotation.label_store import LabelStore
 from comask.annotation.store import Store
 from comask.errors import CheckpointError, ComaskError, ImageError
 
@@ -51,13 +54,23 @@ class Services:
         self.store = Store.open(settings.store or workspace / STORE)
         self.predictions = PredictionShelf(
             self.store,
-            self._kept_as,
+            self.kept_as,
             settings.limits.predictions,
             {"min_score": settings.min_score},
         )
         self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.runner = Runner(self._predict)
         self.inspections = Inspections(self.checkpoints, self.models, self.images, settings.limits)
+
+    @cached_property
+    def labels(self) -> LabelStore:
+        """Give the store of labels."""
+        return LabelStore(self.store)
+
+    @cached_property
+    def sheets(self) -> Sheets:
+        """Give what pages know of labels."""
+        return Sheets(self.labels, self.images, self.datasets)
 
     def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
         """Find what the model made of an image, if it was run over it."""
@@ -170,8 +183,11 @@ class Services:
 
         return stamp(image.path)
 
-    def _kept_as(self, key: str) -> tuple[str, str]:
-        """Tell the dataset of an image and its name there, as the store knows them."""
+    def kept_as(self, key: str) -> tuple[str, str]:
+        """Tell the project of an image and its name there, as the store knows them.
+
+        The project is a dataset's fingerprint, "uploads" or "samples".
+        """
         place = self.datasets.place(key)
         if place is None:
             image = self.images.find(key)

@@ -23,7 +23,7 @@ from app.services.recent import Recent
 from app.session import Source
 from app.settings import Limits
 from comask.annotation import coco, files
-from comask.annotation.records import Dataset
+from comask.annotation.records import Category, Dataset
 from comask.errors import ImageError, InputError
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright
@@ -187,6 +187,11 @@ class ImageStore:
         if not drawn:
             return None
         return Dataset(tuple(records), drawn, self._truth.categories, {}, ())
+
+    @property
+    def sample_categories(self) -> tuple[Category, ...]:
+        """List the classes of the samples' annotation file, if they have one."""
+        return () if self._truth is None else self._truth.categories
 
     def _encoded(
         self,

@@ -13,8 +13,10 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,6 +233,18 @@ class DatasetIndex:
         """List the rows of some file names, in the file's order."""
         rows = self._ask("SELECT row, file_name FROM images ORDER BY row")
         return [row for row, name in rows if name in names]
+
+    @cached_property
+    def namesakes(self) -> Mapping[str, tuple[int, ...]]:
+        """Find file names that several images of the file have, and the rows of each."""
+        rows = self._ask(
+            "SELECT row, file_name FROM images WHERE file_name IN"
+            " (SELECT file_name FROM images GROUP BY file_name HAVING count(*) > 1) ORDER BY row"
+        )
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for row, name in rows:
+            found[name].append(row)
+        return {name: tuple(same) for name, same in found.items()}
 
     def _contents(self, places: Sequence[tuple[int, int, int, int]]) -> list[bytes]:
         if not places or self.annotations_file is None:
