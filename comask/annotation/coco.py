@@ -204,16 +204,19 @@ def write(path: str | Path, dataset: Dataset) -> None:
 
 def dump(dataset: Dataset) -> bytes:
     """Write a COCO file's content, area and bbox tight to the masks."""
-    return files.dump_json(
-        {
-            "info": dict(dataset.info),
-            "licenses": list(dataset.licenses),
-            "images": [_image_out(image) for image in dataset.images],
-            "annotations": [_annotation_out(_tightened(a)) for a in dataset.annotations],
-            "categories": [_category_out(category) for category in dataset.categories],
-            **dataset.extra,
-        }
-    )
+    return b"".join(pieces(dataset))
+
+
+def pieces(dataset: Dataset) -> Iterator[bytes]:
+    """Write a COCO file's content piece by piece, so that a large one is never there as a whole."""
+    head = {"info": dict(dataset.info), "licenses": list(dataset.licenses)}
+    yield files.dump_json(head)[:-2]
+    yield b',"images":'
+    yield from files.dump_list(map(_image_out, dataset.images))
+    yield b',"annotations":'
+    yield from files.dump_list(_annotation_out(_tightened(a)) for a in dataset.annotations)
+    tail = {"categories": [_category_out(category) for category in dataset.categories]}
+    yield b"," + files.dump_json({**tail, **dataset.extra})[1:]
 
 
 def _tightened(annotation: Annotation) -> Annotation:
@@ -244,7 +247,7 @@ def _annotation_out(annotation: Annotation) -> dict[str, Any]:
         "iscrowd": int(annotation.iscrowd),
         "area": annotation.area,
         "bbox": list(annotation.bbox),
-        "segmentation": annotation.rle.to_coco(),
+        "segmentation": list(map(list, annotation.polygons)) or annotation.rle.to_coco(),
         **scores,
         **annotation.extra,
     }

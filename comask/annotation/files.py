@@ -8,16 +8,18 @@ import gc
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
 from comask.errors import AnnotationError
 
 MAX_BYTES = 2 * 2**30  # of one file
+_PIECE = 1_000  # items of a list that are written at a time
 
 
 def load(path: Path) -> bytes:
@@ -54,18 +56,36 @@ def dump_json(content: object) -> bytes:
         raise AnnotationError(f"this can't be written as JSON: {error}") from error
 
 
+def dump_list(items: Iterable[object]) -> Iterator[bytes]:
+    """Write a list as JSON piece by piece, to what ``dump_json`` would give."""
+    yield b"["
+    waiting, between = list(islice(iterator := iter(items), _PIECE)), b""
+    while waiting:
+        yield between + dump_json(waiting)[1:-2]
+        waiting, between = list(islice(iterator, _PIECE)), b","
+    yield b"]"
+
+
 def replace_file(
     path: Path, data: bytes, check: Callable[[bytes], None] = lambda _data: None
 ) -> None:
     """Write a file beside its name, have it read back and checked, and rename it over."""
+    with replaced(path) as file:
+        file.write(data)
+        file.flush()
+        check(Path(file.name).read_bytes())
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file beside its name; where the block ends well it is flushed and renamed over."""
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with beside.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
-        check(beside.read_bytes())
         beside.replace(target)
     finally:
         beside.unlink(missing_ok=True)

@@ -57,6 +57,8 @@ class Annotation:
     score        what ranks; may pass 1
     class_score  0 .. 1
     mask_iou     predicted, about 0 .. 1 but not bounded
+    polygons     what a file holds instead of the code, x1, y1, x2, y2, ... each; ``rle`` is then
+                 what they draw. Reading makes masks of polygons and leaves this empty
     """
 
     id: int
@@ -70,6 +72,7 @@ class Annotation:
     class_score: float | None = None
     mask_iou: float | None = None
     extra: Extra = field(default_factory=dict, hash=False)
+    polygons: tuple[tuple[float, ...], ...] = field(default=(), compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -304,3 +304,23 @@ def test_bad_results_are_refused_in_one_sentence(
         coco.read_results(write_json(tmp_path / "r.json", content), truth)
     assert str(refusal.value).startswith("r.json")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_long_list_is_written_in_pieces_without_a_seam() -> None:
+    dot = rle.encode(np.ones((1, 1), bool))
+    rows = tuple(coco.annotate(number, 1, 1, dot) for number in range(1, 2502))
+    dataset = Dataset((ImageRecord(1, "a.png", 1, 1),), rows, (Category(1, "dot"),))
+    content = coco.dump(dataset)
+    assert b"".join(coco.pieces(dataset)) == content
+    assert coco.parse(content) == dataset
+
+
+def test_an_annotation_may_be_written_as_polygons(tmp_path: Path) -> None:
+    mask = rle.from_polygons([SQUARE], 8, 10)
+    drawn = replace(coco.annotate(1, 7, 1, mask), polygons=(tuple(SQUARE),))
+    images, classes = (ImageRecord(7, "a.png", 10, 8),), (Category(1, "cell"),)
+    coco.write(tmp_path / "a.json", Dataset(images, (drawn,), classes))
+    (row,) = json.loads((tmp_path / "a.json").read_bytes())["annotations"]
+    assert row["segmentation"] == [SQUARE]
+    assert (row["area"], row["bbox"], row["iscrowd"]) == (12, [1, 1, 4, 3], 0)
+    assert coco.read(tmp_path / "a.json").annotations == (drawn,)
