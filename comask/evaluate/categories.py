@@ -3,8 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from comask.annotation.classes import plain
 from comask.annotation.records import Category
 from comask.errors import InputError
+
+__all__ = ["match_categories", "plain"]
 
 
 def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict[int, int]:
@@ -19,11 +22,6 @@ def match_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict
             f"the checkpoint finds {_some(own)}, and the annotation file knows {_some(truth)}"
         )
     return found
-
-
-def plain(name: str) -> str:
-    """Write a class's name as it is compared: case and underscores do not count."""
-    return name.replace("_", " ").casefold().strip()
 
 
 def _some(categories: Sequence[Category]) -> str:
