@@ -5,7 +5,7 @@ clipped: a refined box may reach beyond the image, its mask never does.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +24,11 @@ from comask.config import DetectionConfig, PreprocessingConfig
 from comask.data import transforms
 from comask.errors import InputError
 from comask.model import postprocess
+from comask.model.class_head import Found
 from comask.model.comask import CoMask
 from comask.model.fold import folded
-from comask.structures import Detections, Fate, Fates, ImageBatch, Size
+from comask.ops import boxes as box_ops
+from comask.structures import Detections, Fate, Fates, ImageBatch, Seen, Size
 
 __all__ = [
     "Candidates",
@@ -35,6 +37,8 @@ __all__ = [
     "PredictionSettings",
     "PredictionTrace",
     "Predictor",
+    "Refit",
+    "Seen",
     "choose_device",
     "to_prediction",
 ]
@@ -123,6 +127,28 @@ class Prediction:
         return len(self.masks)
 
 
+@dataclass(frozen=True)
+class Refit:
+    """One object that the model drew inside a box by hand; image pixels.
+
+    box          (4,)  the refined one, half-open xyxy, not clipped
+    mask         Rle of the image's size; may be empty
+    category     the one that was asked for, or else what the class branch takes it for
+    class_score  0 .. 1, of that category
+    mask_iou     predicted, about 0 .. 1 but not bounded
+    score        class score + 0.3 x mask IoU
+    levels       of the pyramid, 2 .. 5, in pass 1 and pass 2
+    """
+
+    box: Floats
+    mask: Rle
+    category: Category
+    class_score: float
+    mask_iou: float
+    score: float
+    levels: tuple[int, int]
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
     """What a caller may set per run; ``None`` keeps the checkpoint's own value."""
@@ -194,6 +220,49 @@ class Predictor:
             found = model(batch, candidates)[0]
         size = (image.shape[0], image.shape[1])
         return to_prediction(found, scale, size, self.info.categories, self.detection)
+
+    def see(self, image: NDArray[np.uint8]) -> Seen:
+        """Look at an image once, so that many boxes can be refit in it: (H, W, 3) uint8 -> Seen."""
+        with self.opened(image) as (model, batch, scale):
+            levels = model.features(batch.tensor)
+        return Seen(levels, batch.sizes[0], scale, (image.shape[0], image.shape[1]))
+
+    def refit(
+        self,
+        image: NDArray[np.uint8] | Seen,
+        box: Sequence[float],
+        category: int | None = None,
+    ) -> Refit:
+        """Draw the object in a box, as the model does from a proposal of its own.
+
+        Args:
+            image: An upright RGB image, (H, W, 3) uint8, or what ``see`` made of it.
+            box: x1, y1, x2, y2 in image pixels, half-open; what lies outside is cut off.
+            category: id of the checkpoint's class to draw; None takes the likeliest.
+
+        Raises InputError for a box of less than a pixel and for an unknown class.
+        """
+        seen = image if isinstance(image, Seen) else self.see(image)
+        frame = torch.from_numpy(_network_box(box, seen)).to(self.device)
+        labels = [label for label, one in enumerate(self.info.categories) if one.id == category]
+        if category is not None and not labels:
+            raise InputError(f"the checkpoint has no category {category}")
+        with self._lock, torch.inference_mode(), self._precision():
+            scores = self._model.judged(seen.levels, frame, seen.view)
+            chosen = torch.tensor(labels[:1], device=self.device) if labels else scores.argmax(1)
+            given = Found(frame, chosen, scores[0, chosen], torch.zeros_like(chosen))
+            found = self._model.masks(seen.levels, [given], [seen.view])[0]
+        made = to_prediction(found, seen.scale, seen.size, self.info.categories, self.detection)
+        levels = made.trace.levels[0].tolist()
+        return Refit(
+            box=made.boxes[0],
+            mask=made.masks[0],
+            category=self.info.categories[int(made.labels[0])],
+            class_score=float(made.class_scores[0]),
+            mask_iou=float(made.mask_ious[0]),
+            score=float(made.scores[0]),
+            levels=(levels[0], levels[1]),
+        )
 
     @contextmanager
     def opened(
@@ -287,6 +356,22 @@ def _candidates(told: Fates, order: Tensor, scale: float) -> Candidates:
         by=_shorts(by),
         suppressor_iou=_floats(told.suppressor_iou),
     )
+
+
+def _network_box(box: Sequence[float], seen: Seen) -> Floats:
+    """Carry a box by hand to network pixels, clipped as proposals are: -> (1, 4)."""
+    given = np.asarray(box, np.float64)
+    height, width = seen.size
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise InputError(f"a box is x1, y1, x2, y2, four numbers, not {box!s:.80}")
+    inside = given.clip(0, [width, height, width, height])
+    if (given[2:] - given[:2] < 1).any() or (inside[2:] <= inside[:2]).any():
+        raise InputError(
+            f"the box is less than a pixel wide or high, or beside the image, which is {width} x "
+            f"{height} pixels"
+        )
+    frame = postprocess.to_network_pixels(given.astype(np.float32)[None], seen.scale)
+    return box_ops.clip(torch.from_numpy(frame), seen.view).numpy()
 
 
 def _or(given: Number | None, own: Number) -> Number:

@@ -53,6 +53,26 @@ class ImageBatch:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the network made of one image before it looked for anything; for boxes by hand.
+
+    levels  P2 .. P6, on the model's device
+    view    size of what the network sees; scale: network by image pixels
+    size    of the image itself
+    """
+
+    levels: tuple[Tensor, ...]
+    view: Size
+    scale: float
+    size: Size
+
+    @property
+    def bytes(self) -> int:
+        """Count the memory that it holds."""
+        return sum(level.numel() * level.element_size() for level in self.levels)
+
+
+@dataclass(frozen=True)
 class Target:
     """The truth of one image, in network pixels.
 

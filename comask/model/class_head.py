@@ -59,13 +59,18 @@ class ClassHead(nn.Module):
         return logits
 
 
+def to_scores(logits: Tensor) -> Tensor:
+    """Turn logits into class scores, without the background: (R, K + 1) -> (R, K)."""
+    return logits.float().softmax(dim=1)[:, 1:]
+
+
 def detect(logits: Tensor, boxes: Tensor, config: DetectionConfig) -> Found:
     """Keep what scores and survives the NMS of its class: (R, K + 1), (R, 4) -> Found.
 
     One proposal may be kept for several classes. Up to ``max_instances`` the result is grouped
     by class and keeps the proposals' order; beyond, the best ones, best first.
     """
-    row, label, score = _survivors(_probabilities(logits), boxes, config)
+    row, label, score = _survivors(to_scores(logits), boxes, config)
     if len(row) > config.max_instances:
         best = score.topk(config.max_instances).indices
         row, label, score = row[best], label[best], score[best]
@@ -81,7 +86,7 @@ def explain(logits: Tensor, boxes: Tensor, found: Found, config: DetectionConfig
         found: What it answered.
         config: What it went by; a threshold under ``FLOOR`` takes its place.
     """
-    probabilities = _probabilities(logits)
+    probabilities = to_scores(logits)
     rows, labels = (probabilities > min(FLOOR, config.min_score)).nonzero(as_tuple=True)
     scores = probabilities[rows, labels]
     alive = torch.zeros_like(probabilities, dtype=torch.bool)
@@ -102,10 +107,6 @@ def explain(logits: Tensor, boxes: Tensor, found: Found, config: DetectionConfig
         chosen, overlap = _suppressors(boxes[rows], scores, losers, winners, config.nms_iou)
         by[losers], overlaps[losers] = chosen, overlap
     return Fates(boxes, rows, labels, scores, fates, by, overlaps)
-
-
-def _probabilities(logits: Tensor) -> Tensor:
-    return logits.float().softmax(dim=1)[:, 1:]  # (R, K), without the background
 
 
 def _survivors(

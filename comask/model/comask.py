@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from comask.config import ModelConfig
 from comask.model import refine
 from comask.model.backbone import STRIDES, Backbone
-from comask.model.class_head import ClassHead, Found, detect, explain
+from comask.model.class_head import ClassHead, Found, detect, explain, to_scores
 from comask.model.mask_head import REGION, HeadOutput, MaskHead
 from comask.model.neck import Neck
 from comask.model.refine import Refinement
@@ -67,6 +67,11 @@ class CoMask(nn.Module):
             replace(one, fates=explain(part, box, one, settings))
             for one, part, box in zip(found, parts, boxes, strict=True)
         ]
+
+    def judged(self, levels: Sequence[Tensor], boxes: Tensor, size: Size) -> Tensor:
+        """Judge any boxes of one image: (R, 4) -> class scores (R, K), no threshold, no NMS."""
+        logits: Tensor = self.class_head(levels, [boxes], [size])
+        return to_scores(logits)
 
     def masks(
         self,
