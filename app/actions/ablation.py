@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.canvas import payload
+from app.actions import documents
 from app.canvas.packet import Packer
 from app.services import CheckpointFile, Services, StoredImage
 from app.services.tasks import Report
@@ -84,7 +84,7 @@ def image_change(
             for one in changes
             if one.kind != "kept"
         ],
-        "document": _document(image, made.prediction),
+        "document": documents.drawn(image, made.prediction.size, made.prediction),
     }
     return Packer().pack(head)
 
@@ -163,20 +163,3 @@ def _has_pixels(change: "Change", before: "Prediction", after: "Prediction") -> 
     if change.before is not None:
         return rle.area(before.masks[change.before]) > 0
     return change.after is not None and rle.area(after.masks[change.after]) > 0
-
-
-def _document(image: StoredImage, prediction: "Prediction") -> payload.Document:
-    """Build a document without what has no pixel, as Browse shows none of these."""
-    height, width = prediction.size
-    made = payload.document(
-        {
-            "key": image.key,
-            "file_name": image.file_name,
-            "width": width,
-            "height": height,
-            "url": f"/api/images/{image.key}",
-        },
-        prediction=prediction,
-    )
-    made["instances"] = [one for one in made["instances"] if one["area"] > 0]
-    return made

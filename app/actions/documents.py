@@ -1,6 +1,6 @@
 """One image's document: what people drew, what the model found, and what is still to come."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.actions.browse import document_url
 from app.actions.checkpoints import none_yet
@@ -12,6 +12,9 @@ from comask.evaluate import matching
 from comask.evaluate.categories import match_categories
 from comask.evaluate.matching import PredictionLike
 
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.predict import Prediction
+
 WAITING = "Looking for instances"
 
 
@@ -22,23 +25,8 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     never will.
     """
     prediction = None if file is None else services.prediction(file, image.key)
-    truth, (height, width), complaint = _seen(services, image)
-    content: dict[str, Any] = {
-        **payload.document(
-            {
-                "key": image.key,
-                "file_name": image.file_name,
-                "width": width,
-                "height": height,
-                "url": f"/api/images/{image.key}",
-            },
-            prediction=prediction,
-            truth=None if truth is None else truth.annotations,
-            truth_categories=() if truth is None else truth.categories,
-            compared=None if truth is None or prediction is None else _compared(truth, prediction),
-        )
-    }
-    _leave_out_hollow(content)
+    truth, size, complaint = _seen(services, image)
+    content: dict[str, Any] = {**drawn(image, size, prediction, truth)}
     if complaint:
         content["note"] = complaint
     elif file is None:
@@ -48,6 +36,32 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     elif prediction is None:
         content["pending"] = {"text": WAITING, "url": document_url(image.key, file, wait=True)}
     return content
+
+
+def drawn(
+    image: StoredImage, size: Size, prediction: "Prediction | None", truth: Dataset | None = None
+) -> payload.Document:
+    """Build a document of what is there, without objects that have no pixel."""
+    content = payload.document(
+        picture(image, size),
+        prediction=prediction,
+        truth=None if truth is None else truth.annotations,
+        truth_categories=() if truth is None else truth.categories,
+        compared=None if truth is None or prediction is None else _compared(truth, prediction),
+    )
+    return _without_hollow(content)
+
+
+def picture(image: StoredImage, size: Size) -> payload.DocumentImage:
+    """Say what a picture is called, how large it is and where it is."""
+    height, width = size
+    return {
+        "key": image.key,
+        "file_name": image.file_name,
+        "width": width,
+        "height": height,
+        "url": f"/api/images/{image.key}",
+    }
 
 
 def _compared(truth: Dataset, prediction: PredictionLike) -> payload.Compared | None:
@@ -61,7 +75,7 @@ def _compared(truth: Dataset, prediction: PredictionLike) -> payload.Compared | 
     return payload.Compared(list(zip(*(one.tolist() for one in columns), strict=True)))
 
 
-def _leave_out_hollow(content: dict[str, Any]) -> None:
+def _without_hollow(content: payload.Document) -> payload.Document:
     """Leave out objects without a single pixel, which the model may find; COCO files do so too."""
     places: dict[str, dict[int, int]] = {}  # layer -> place among all -> place among those kept
     for layer in ("prediction", "truth"):
@@ -72,10 +86,11 @@ def _leave_out_hollow(content: dict[str, Any]) -> None:
     if "pairs" in content:
         found, drawn = places["prediction"], places["truth"]
         content["pairs"] = [
-            (found[row], drawn[column], *overlaps)
-            for row, column, *overlaps in content["pairs"]
+            (found[row], drawn[column], mask_iou, box_iou)
+            for row, column, mask_iou, box_iou in content["pairs"]
             if row in found and column in drawn
         ]
+    return content
 
 
 def _seen(services: Services, image: StoredImage) -> tuple[Dataset | None, Size, str]:

@@ -100,7 +100,11 @@ def listed(categories: Sequence[Category]) -> list[dict[str, Any]]:
 
 
 def ledger(services: Services, project: Project) -> dict[str, Any]:
-    """Say what became of every checkpoint's proposals, class by class, and what it took."""
+    """Say what became of every checkpoint's proposals, class by class, and what it took.
+
+    The totals hold the work that touched no label too.
+    """
+    actions, seconds = services.labels.totals(project.kept_as)
     names = _checkpoint_names(services)
     classes = {one.id: one.name for one in services.sheets.categories(project)}
     return {
@@ -120,7 +124,9 @@ def ledger(services: Services, project: Project) -> dict[str, Any]:
                 "seconds": row.seconds,
             }
             for row in services.labels.effort(project.kept_as)
-        ]
+        ],
+        "actions": actions,
+        "seconds": seconds,
     }
 
 

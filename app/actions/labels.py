@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from app.actions.documents import picture
 from app.canvas.label_asked import EffortAsked, GestureAsked, PutAsked, RevertAsked
 from app.canvas.label_payload import LabelDocument, label_document, label_instances
-from app.canvas.payload import DocumentImage
 from app.services import Services, StoredImage
 from app.services.sheets import Begun, Project
 from comask.annotation.label_store import Base
 from comask.annotation.labels import Gesture, Label, Sheet, State
 from comask.annotation.records import Size
 from comask.errors import ComaskError, ConflictError, InputError
-
-TRIES = 5  # to note work down beside somebody who changes the same image
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,8 @@ def document(services: Services, image: StoredImage, actor: str | None) -> Label
     project = services.sheets.project_of(image)
     seen = _seen(services, project, image)
     undo, redo = _standing(services, project, actor)
-    height, width = seen.size
     return label_document(
-        DocumentImage(
-            key=image.key,
-            file_name=image.file_name,
-            width=width,
-            height=height,
-            url=f"/api/images/{image.key}",
-        ),
+        picture(image, seen.size),
         seen.sheet,
         services.sheets.categories(project),
         {
@@ -122,27 +113,12 @@ def reverted(
     }
 
 
-def worked(services: Services, image: StoredImage, asked: EffortAsked) -> dict[str, Any]:
-    """Note work down that changed nothing; raises ConflictError if others are never done."""
+def worked(services: Services, image: StoredImage, asked: EffortAsked) -> None:
+    """Note work down that changed nothing; it counts in the project's totals."""
     project, name = services.sheets.project_of(image), services.sheets.name_of(image)
-    for left in reversed(range(TRIES)):
-        before, begun = _before(services, project, image)
-        gesture = Gesture(
-            key=asked.key,
-            actor=asked.actor,
-            kind="look",
-            revision=before.revision,
-            actions=asked.actions,
-            seconds=asked.seconds,
-        )
-        try:
-            done = services.labels.apply(project.kept_as, name, gesture, _base(begun))
-        except ConflictError:
-            if not left:
-                raise
-        else:
-            return {"revision": done.sheet.revision, "repeated": done.repeated}
-    raise AssertionError("the last try returns or raises")
+    services.labels.spend(
+        project.kept_as, name, asked.actor, asked.key, asked.actions, asked.seconds
+    )
 
 
 def _seen(services: Services, project: Project, image: StoredImage) -> _Seen:

@@ -111,7 +111,8 @@ def _add_changes(routes: APIRouter, services: Services) -> None:
         def work() -> dict[str, Any]:
             image = find_image(services, key)
             asked = _parsed(lambda: label_asked.effort_asked(parse_object(content)))
-            return _told(lambda: labels.worked(services, image, asked))
+            _told(lambda: labels.worked(services, image, asked))
+            return {"key": asked.key}
 
         return _answer(request, await run_in_threadpool(work))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from comask.annotation import rle
-from comask.annotation.fields import MAX_ID, Fields, shown
+from comask.annotation.fields import Fields, shown
 from comask.annotation.labels import STATES, ImageState, State
 from comask.annotation.records import Category, Rle
 from comask.errors import InputError
@@ -20,10 +20,11 @@ from comask.errors import InputError
 MOST_LABELS = 20_000  # put or dropped at once
 MOST_CATEGORIES = 5_000
 LONGEST_NAME = 200  # characters of a class
-LONGEST_WORD = 64  # characters of a key, an actor or a kind of gesture
+LONGEST_WORD = 64  # characters of a key, an actor or a project
+LONGEST_KIND = 40
 MOST_ACTIONS = 1_000_000
 MOST_SECONDS = 86_400.0  # a day
-HIGHEST = 2**31 - 1
+HIGHEST = 2**31 - 1  # of revisions, classes and places in the order
 
 _UID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -106,7 +107,7 @@ def gesture_asked(value: object) -> GestureAsked:
     return GestureAsked(
         key=word(fields.get("key"), "key"),
         actor=word(fields.get("actor"), "actor"),
-        kind=word(fields.get("kind"), "kind"),
+        kind=_text(fields.get("kind"), "kind", LONGEST_KIND),
         revision=fields.whole("revision", 0, HIGHEST),
         put=put,
         drop=drop,
@@ -144,7 +145,7 @@ def categories_asked(value: object) -> CategoriesAsked:
     asked = []
     for one in _items(fields, "categories", MOST_CATEGORIES):
         parts = Fields(one)
-        number = parts.whole("id", 0, MAX_ID) if parts.has("id") else None
+        number = parts.whole("id", 0, HIGHEST) if parts.has("id") else None
         above = parts.get("supercategory")
         asked.append(
             CategoryAsked(
@@ -190,7 +191,7 @@ def _put(value: object, place: int) -> PutAsked:
             raise InputError(f"iscrowd must be true or false, not {shown(crowd)}")
         return PutAsked(
             uid=_uid(fields.get("id"), "id"),
-            category=fields.whole("category_id", 0, MAX_ID),
+            category=fields.whole("category_id", 0, HIGHEST),
             mask=_mask(fields.get("rle")),
             state=state,
             z=fields.whole("z", -HIGHEST, HIGHEST),
