@@ -1,20 +1,114 @@
 """The database under a store: a SQLite file by its path, or any other by its URL.
 
-A SQLite file is kept in WAL mode, so that reading never waits for writing.
+A SQLite file is kept in WAL mode, so that reading never waits for writing. What a transaction has
+written is on the disk when it ends, in every database that does as it is told.
 """
 
 import sqlite3
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
 from comask.errors import StoreError
 
+Answer = TypeVar("Answer")
+
 _WAIT = 60  # seconds that a writer waits for the others
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_AGAIN = ("40001", "40P01")  # two transactions in each other's way; PostgreSQL gave up this one
+
+_ABOUT = sa.Table(
+    "comask_about",
+    sa.MetaData(),
+    sa.Column("key", sa.String(40), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+
+class Database:
+    """An open database: whole transactions, and one sentence for whatever fails."""
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        self._engine = engine
+        self.name = name
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._engine.dispose()
+
+    def prepare(self, tables: sa.MetaData, what: str, format: int) -> None:
+        """Make tables where they are not there, and their entry ``what`` of the format they have.
+
+        Two processes may do so at the same time. Raises StoreError where they are of another
+        format.
+        """
+
+        def make(connection: sa.Connection) -> str:
+            _ABOUT.metadata.create_all(connection)
+            tables.create_all(connection)
+            query = sa.select(_ABOUT.c.value).where(_ABOUT.c.key == what)
+            known = connection.execute(query).scalar()
+            if known is None:
+                row = {"key": what, "value": str(format)}
+                connection.execute(sa.insert(_ABOUT).values(row))
+            return known or str(format)
+
+        found = self.write(make, tries=6, doing="opened as a store")
+        if found != str(format):
+            raise StoreError(
+                f"{self.name} is a store of format {found:.20}, this version of CoMask uses "
+                f"{format}; name another one"
+            )
+
+    def read(self, query: sa.Select[Any] | sa.CompoundSelect[Any]) -> Sequence[sa.Row[Any]]:
+        """Ask one question."""
+        with self._sentences("read"), self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def look(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        """Ask several questions, all answered of the same moment."""
+        with self._sentences("read"), self._engine.connect() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            return work(connection)
+
+    def write(
+        self,
+        work: Callable[[sa.Connection], Answer],
+        *,
+        tries: int = 2,
+        doing: str = "written to",
+    ) -> Answer:
+        """Do some work in one transaction; anew where another process did the same just now."""
+        with self._sentences(doing):
+            for _ in range(tries - 1):
+                try:
+                    return self.in_transaction(work)
+                except (exc.IntegrityError, exc.ProgrammingError):
+                    time.sleep(0.05)
+                except exc.OperationalError as error:
+                    if getattr(error.orig, "sqlstate", None) not in _AGAIN:
+                        raise
+            return self.in_transaction(work)
+
+    def in_transaction(self, work: Callable[[sa.Connection], Answer]) -> Answer:
+        """Do some work in one transaction, with the errors of SQLAlchemy."""
+        with self._engine.connect() as connection:
+            connection.execution_options(comask_writes=True)
+            with connection.begin():
+                return work(connection)
+
+    @contextmanager
+    def _sentences(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except (exc.SQLAlchemyError, OSError, ImportError) as error:
+            raise StoreError(f"{self.name} can't be {doing}: {said(error)}") from error
 
 
 def connect(target: str | Path) -> tuple[sa.Engine, str]:
@@ -66,7 +160,7 @@ def _tame(engine: sa.Engine) -> None:
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         _keep_a_write_ahead_log(connection)
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @sa.event.listens_for(engine, "begin")

@@ -10,35 +10,27 @@ affair; here it is bytes.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 from sqlalchemy.sql.schema import SchemaItem
 
-from comask.annotation import claims, database
-from comask.errors import InputError, StoreError
+from comask.annotation import claims
+from comask.annotation.database import Database, connect
+from comask.errors import InputError
 
 SCHEMA = 1
 LONGEST_NAME = 2_000  # bytes of an image's name; databases index no longer ones
 MAX_PAYLOAD = 2**30  # bytes
 
 State = Literal["done", "failed"]
-Answer = TypeVar("Answer")
 
 _AT_ONCE = 500  # names in one question
 
 _TABLES = sa.MetaData()
-_ABOUT = sa.Table(
-    "comask_about",
-    _TABLES,
-    sa.Column("key", sa.String(40), primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
 _RUNS = sa.Table(
     "comask_runs",
     _TABLES,
@@ -134,25 +126,24 @@ class Store:
     """An open store; several threads and processes may use one at once."""
 
     def __init__(self, engine: sa.Engine, name: str) -> None:
-        """Take an engine whose tables are there; ``open`` makes both."""
-        self._engine = engine
+        """Take an engine; makes the tables where they are not there."""
+        self.database = Database(engine, name)
         self.name = name
+        self.database.prepare(_TABLES, "schema", SCHEMA)
 
     @classmethod
     def open(cls, target: str | Path) -> "Store":
         """Open a SQLite file by its path, or any database by its URL; raises StoreError."""
-        engine, name = database.connect(target)
-        store = cls(engine, name)
+        engine, name = connect(target)
         try:
-            store._prepare()
+            return cls(engine, name)
         except BaseException:
             engine.dispose()
             raise
-        return store
 
     def close(self) -> None:
         """Let go of the database."""
-        self._engine.dispose()
+        self.database.close()
 
     def __enter__(self) -> "Store":
         return self
@@ -179,14 +170,14 @@ class Store:
                 found = connection.execute(sa.select(_RUNS).where(_RUNS.c.key == key)).one()
             return _run_row(found)
 
-        return self._write(begin)
+        return self.database.write(begin)
 
     def find(
         self, dataset: str, checkpoint: str, version: str, settings: Mapping[str, Any]
     ) -> RunRow | None:
         """Find the one run of these four, if there is one."""
         _, key = _about_run(dataset, checkpoint, version, settings)
-        rows = self._read(sa.select(_RUNS).where(_RUNS.c.key == key))
+        rows = self.database.read(sa.select(_RUNS).where(_RUNS.c.key == key))
         return _run_row(rows[0]) if rows else None
 
     def runs(self, dataset: str | None = None) -> tuple[RunRow, ...]:
@@ -194,18 +185,18 @@ class Store:
         query = sa.select(_RUNS).order_by(_RUNS.c.id)
         if dataset is not None:
             query = query.where(_RUNS.c.dataset == dataset)
-        return tuple(map(_run_row, self._read(query)))
+        return tuple(map(_run_row, self.database.read(query)))
 
     # -- outcomes -------------------------------------------------------------------------------
 
     def outcomes(self, run: int) -> dict[str, OutcomeRow]:
         """Tell what became of every image that the run has seen, by name."""
         query = sa.select(*_LISTED).where(_OUTCOMES.c.run == run)
-        return {row.name: OutcomeRow(**dict(row._mapping)) for row in self._read(query)}
+        return {row.name: OutcomeRow(**dict(row._mapping)) for row in self.database.read(query)}
 
     def outcome(self, run: int, name: str) -> OutcomeRow | None:
         """Tell what became of one image; None where the run has not seen it."""
-        rows = self._read(sa.select(*_LISTED).where(_is(_OUTCOMES, run, name)))
+        rows = self.database.read(sa.select(*_LISTED).where(_is(_OUTCOMES, run, name)))
         return OutcomeRow(**dict(rows[0]._mapping)) if rows else None
 
     def names(
@@ -215,13 +206,13 @@ class Store:
         query = sa.select(_OUTCOMES.c.name)
         query = query.where(_OUTCOMES.c.run == run, _OUTCOMES.c.state == state)
         if among is None:
-            return frozenset(row.name for row in self._read(query))
+            return frozenset(row.name for row in self.database.read(query))
         parts = (query.where(_OUTCOMES.c.name.in_(some)) for some in _parts(among, _AT_ONCE))
-        return frozenset(row.name for part in parts for row in self._read(part))
+        return frozenset(row.name for part in parts for row in self.database.read(part))
 
     def put(self, run: int, outcome: OutcomeRow, payload: bytes = b"") -> None:
         """Keep what became of an image, in place of what was known; a claim on it ends."""
-        _check_name(outcome.name)
+        check_name(outcome.name)
         if len(payload) > MAX_PAYLOAD:
             raise InputError(f"{outcome.name}: {len(payload):,} bytes are too many to keep")
         values = {"run": run, "payload": payload, **vars(outcome)}
@@ -231,7 +222,7 @@ class Store:
                 connection.execute(sa.delete(table).where(_is(table, run, outcome.name)))
             connection.execute(sa.insert(_OUTCOMES).values(values))
 
-        self._write(replace)
+        self.database.write(replace)
 
     def payload(self, run: int, name: str) -> bytes | None:
         """Give back the bytes of an image that is done."""
@@ -245,7 +236,7 @@ class Store:
         query = sa.select(_OUTCOMES.c.name, _OUTCOMES.c.payload)
         query = query.where(_OUTCOMES.c.run == run, _OUTCOMES.c.state == "done")
         for some in _parts(names, 16):
-            rows = self._read(query.where(_OUTCOMES.c.name.in_(some)))
+            rows = self.database.read(query.where(_OUTCOMES.c.name.in_(some)))
             found = {row.name: bytes(row.payload) for row in rows}
             yield from ((name, found[name]) for name in some if name in found)
 
@@ -261,7 +252,7 @@ class Store:
 
     def claim(self, run: int, name: str, worker: str) -> bool:
         """Take on an image for a worker; False where it is done, failed, or somebody else's."""
-        _check_name(name)
+        check_name(name)
 
         def take(connection: sa.Connection) -> bool:
             held = connection.execute(sa.select(_CLAIMS).where(_is(_CLAIMS, run, name))).first()
@@ -281,12 +272,12 @@ class Store:
             connection.execute(sa.delete(_CLAIMS).where(_is(_CLAIMS, run, name)))
             return False
 
-        return self._write(take)
+        return self.database.write(take)
 
     def release(self, run: int, name: str, worker: str) -> None:
         """Give up a claim without an outcome."""
         mine = sa.and_(_is(_CLAIMS, run, name), _CLAIMS.c.worker == worker)
-        self._write(lambda connection: connection.execute(sa.delete(_CLAIMS).where(mine)))
+        self.database.write(lambda connection: connection.execute(sa.delete(_CLAIMS).where(mine)))
 
     # -- what was worked out from outcomes ------------------------------------------------------
 
@@ -295,7 +286,9 @@ class Store:
         found = {}
         for some in _parts(list(truth), _AT_ONCE):
             query = sa.select(_PAIRS.c.name, _PAIRS.c.truth, _PAIRS.c.payload)
-            for row in self._read(query.where(_PAIRS.c.run == run, _PAIRS.c.name.in_(some))):
+            for row in self.database.read(
+                query.where(_PAIRS.c.run == run, _PAIRS.c.name.in_(some))
+            ):
                 if row.truth == truth[row.name]:
                     found[row.name] = bytes(row.payload)
         return found
@@ -308,7 +301,7 @@ class Store:
             connection.execute(sa.delete(_PAIRS).where(_is(_PAIRS, run, name)))
             connection.execute(sa.insert(_PAIRS).values(values))
 
-        self._write(replace)
+        self.database.write(replace)
 
     # -- how --------------------------------------------------------------------------------------
 
@@ -319,59 +312,7 @@ class Store:
                     mine = sa.and_(table.c.run.in_(runs), table.c.name.in_(some))
                     connection.execute(sa.delete(table).where(mine))
 
-        self._write(drop)
-
-    def _prepare(self) -> None:
-        """Make the tables; two processes may do so at the same time."""
-
-        def make(connection: sa.Connection) -> str:
-            _TABLES.create_all(connection)
-            query = sa.select(_ABOUT.c.value).where(_ABOUT.c.key == "schema")
-            known = connection.execute(query).scalar()
-            if known is None:
-                row = {"key": "schema", "value": str(SCHEMA)}
-                connection.execute(sa.insert(_ABOUT).values(row))
-            return known or str(SCHEMA)
-
-        schema = self._write(make, tries=4, doing="opened as a store")
-        if schema != str(SCHEMA):
-            raise StoreError(
-                f"{self.name} is a store of format {schema:.20}, this version of CoMask uses "
-                f"{SCHEMA}; name another one"
-            )
-
-    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        with self._sentences("read"), self._engine.connect() as connection:
-            return connection.execute(query).all()
-
-    def _write(
-        self,
-        work: Callable[[sa.Connection], Answer],
-        *,
-        tries: int = 2,
-        doing: str = "written to",
-    ) -> Answer:
-        """Do some work in one transaction; anew where another process did the same just now."""
-        with self._sentences(doing):
-            for _ in range(tries - 1):
-                try:
-                    return self._in_transaction(work)
-                except (exc.IntegrityError, exc.ProgrammingError):
-                    time.sleep(0.05)
-            return self._in_transaction(work)
-
-    def _in_transaction(self, work: Callable[[sa.Connection], Answer]) -> Answer:
-        with self._engine.connect() as connection:
-            connection.execution_options(comask_writes=True)
-            with connection.begin():
-                return work(connection)
-
-    @contextmanager
-    def _sentences(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except (exc.SQLAlchemyError, OSError, ImportError) as error:
-            raise StoreError(f"{self.name} can't be {doing}: {database.said(error)}") from error
+        self.database.write(drop)
 
 
 def _about_run(
@@ -392,7 +333,8 @@ def _run_row(row: sa.Row[Any]) -> RunRow:
     return RunRow(row.id, row.dataset, row.checkpoint, row.version, settings, row.created)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that no image can be kept under; raises InputError."""
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

@@ -1,57 +1,18 @@
 """The store of runs: what is put is there, once, for every thread and process."""
 
 import sqlite3
-import tempfile
 import threading
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from comask.annotation import claims
 from comask.annotation.store import OutcomeRow, Store
 from comask.errors import InputError, StoreError
-from tests.annotation import postgresql
 
 RUN = ("dataset", "checkpoint", "1.0", {"min_score": 0.05})
 DONE = OutcomeRow("a.png", "done", "", 40, 30, 2, "stamp")
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    programs = postgresql.find()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    with tempfile.TemporaryDirectory() as folder, postgresql.served(programs, Path(folder)) as url:
-        yield url
-
-
-@pytest.fixture
-def database(server: str) -> str:
-    """Make an empty database and give its URL."""
-    name = f"t{uuid.uuid4().hex}"
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name a store that is not there yet, in each of the databases."""
-    if request.param == "sqlite":
-        return str(tmp_path / "store.sqlite")
-    return str(request.getfixturevalue("database"))
-
-
-@pytest.fixture
-def store(place: str) -> Iterator[Store]:
-    with Store.open(place) as opened:
-        yield opened
 
 
 @pytest.fixture

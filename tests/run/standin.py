@@ -92,12 +92,12 @@ def _kill_at_commit(image: int) -> None:
     def put(self: Any, run: int, outcome: Any, payload: bytes = b"") -> None:
         if outcome.name != f"{image - 1}.png":
             return plain(self, run, outcome, payload)
-        inside = self._in_transaction
+        inside = self.database.in_transaction
 
         def transaction(work: Any) -> Any:
             return inside(lambda connection: (work(connection), _die()))
 
-        self._in_transaction = transaction
+        self.database.in_transaction = transaction
         return plain(self, run, outcome, payload)
 
     store.Store.put = put  # type: ignore[method-assign]

@@ -1,0 +1,207 @@
+"""The ledger of labels: what became of proposals, what it took, and the ids of exported files."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from comask.annotation.label_sheets import image_id
+from comask.annotation.label_tables import (
+    EFFORT,
+    FIELDS,
+    IMAGES,
+    LABELS,
+    NUMBERS,
+    ORDERS,
+    PROJECTS,
+    SHEETS,
+    Record,
+)
+
+NUDGED = 0.8  # the least IoU with the proposal of a mask that was corrected, not drawn anew
+
+_LISTED = ("row", "uid", "category", "state", "class_score", "instability", "disagreement")
+_AT_ONCE = 400
+_HIGHEST = 2**53 - 1  # a number that every reader of JSON keeps; higher ones are a file's own
+_CHECKPOINT, _ORIGIN = FIELDS.index("checkpoint"), FIELDS.index("origin")
+_CATEGORY, _PROPOSED = FIELDS.index("category"), FIELDS.index("proposed_category")
+
+# The class under which a label is counted: the one that the model gave it.
+_CLASS = sa.func.coalesce(LABELS.c.proposed_category, LABELS.c.category)
+
+
+def spend(
+    connection: sa.Connection,
+    project: int,
+    image: int,
+    labels: Mapping[str, Record | None],
+    actions: float,
+    seconds: float,
+) -> None:
+    """Add what a gesture took to its labels, in equal parts; without labels to the image alone."""
+    if not actions and not seconds:
+        return
+    parts = len(labels) or 1
+    rows = [
+        {
+            "of": image,
+            "name": uid,
+            "more": actions / parts,
+            "longer": seconds / parts,
+            **_about(one),
+        }
+        for uid, one in (labels or {"": None}).items()
+    ]
+    known = sa.select(EFFORT.c.uid).where(EFFORT.c.image == image)
+    here = set(connection.execute(known).scalars())
+    old = [row for row in rows if row["name"] in here]
+    new = [row for row in rows if row["name"] not in here]
+    if old:
+        one = sa.and_(EFFORT.c.image == sa.bindparam("of"), EFFORT.c.uid == sa.bindparam("name"))
+        more = {
+            "actions": EFFORT.c.actions + sa.bindparam("more"),
+            "seconds": EFFORT.c.seconds + sa.bindparam("longer"),
+        }
+        connection.execute(sa.update(EFFORT).where(one).values(more), old)
+    if new:
+        values = [
+            {
+                "image": image,
+                "uid": row["name"],
+                "project": project,
+                "checkpoint": row["checkpoint"],
+                "category": row["category"],
+                "actions": row["more"],
+                "seconds": row["longer"],
+            }
+            for row in new
+        ]
+        connection.execute(sa.insert(EFFORT), values)
+
+
+def counts(connection: sa.Connection, project: int) -> dict[tuple[str, int], dict[str, int]]:
+    """Count what became of proposals and drawings: (checkpoint, class) -> what -> labels."""
+    became = sa.case(
+        (LABELS.c.state == "rejected", "rejected"),
+        (LABELS.c.origin == "person", "drawn"),
+        (LABELS.c.state == "proposed", "waiting"),
+        (LABELS.c.proposed_category.is_(None), "accepted"),
+        (LABELS.c.kept >= NUDGED, "nudged"),
+        else_="redrawn",
+    )
+    query = sa.select(LABELS.c.checkpoint, _CLASS, became, sa.func.count())
+    query = query.where(LABELS.c.project == project, LABELS.c.origin != "file")
+    found: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
+    for checkpoint, category, what, count in connection.execute(
+        query.group_by(*query.selected_columns[:3])
+    ):
+        found[checkpoint, category][what] = count
+    return found
+
+
+def times(connection: sa.Connection, project: int) -> dict[tuple[str, int], tuple[float, float]]:
+    """Add up what labels took: (checkpoint, class) -> actions, seconds; a file's labels apart."""
+    one = sa.and_(LABELS.c.image == EFFORT.c.image, LABELS.c.uid == EFFORT.c.uid)
+    about = (EFFORT.c.checkpoint, sa.func.coalesce(_CLASS, EFFORT.c.category))
+    query = sa.select(*about, sa.func.sum(EFFORT.c.actions), sa.func.sum(EFFORT.c.seconds))
+    query = query.select_from(EFFORT.outerjoin(LABELS, one)).group_by(*about)
+    query = query.where(EFFORT.c.project == project, EFFORT.c.checkpoint.is_not(None))
+    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(query)}
+
+
+def totals(connection: sa.Connection, project: int) -> tuple[float, float]:
+    """Add up what everything took."""
+    query = sa.select(sa.func.sum(EFFORT.c.actions), sa.func.sum(EFFORT.c.seconds))
+    actions, seconds = connection.execute(query.where(EFFORT.c.project == project)).one()
+    return actions or 0.0, seconds or 0.0
+
+
+def numbers(
+    connection: sa.Connection,
+    project: sa.Row[Any],
+    wanted: Sequence[tuple[str, str, int | None]],
+) -> list[int]:
+    """Give labels their numbers; the project is held."""
+    images = {name: 0 for name, _, _ in wanted}
+    for name in images:
+        images[name] = image_id(connection, project.id, name)
+    names = [(images[name], uid) for name, uid, _ in wanted]
+    known = _known_numbers(connection, list(images.values()))
+    new: dict[tuple[int, str], int] = {}
+    asked = [(one, number) for one, (_, _, number) in zip(names, wanted, strict=True)]
+    own = {one: number for one, number in asked if number is not None and one not in known}
+    taken = _taken(connection, project.id, set(own.values()))
+    for one, number in own.items():
+        if number not in taken:
+            new[one] = number
+            taken.add(number)
+    at = max([project.next_number - 1, *(n for n in new.values() if n <= _HIGHEST)]) + 1
+    for one in names:
+        if one not in known and one not in new:
+            new[one], at = at, at + 1
+    rows = [
+        {"image": image, "uid": uid, "project": project.id, "number": number}
+        for (image, uid), number in new.items()
+    ]
+    if rows:
+        connection.execute(sa.insert(NUMBERS), rows)
+        here = PROJECTS.c.id == project.id
+        connection.execute(sa.update(PROJECTS).where(here).values(next_number=at))
+    return [known[one] if one in known else new[one] for one in names]
+
+
+def queue(
+    connection: sa.Connection,
+    project: int,
+    order: str,
+    states: Sequence[str],
+    part: tuple[int, int],
+) -> tuple[int, Sequence[sa.Row[Any]]]:
+    """Count the labels of some states, and read a part (offset, limit) of them in an order."""
+    states = list(dict.fromkeys(states))
+    many = sum((SHEETS.c[state] for state in states[1:]), SHEETS.c[states[0]])
+    count = sa.select(sa.func.sum(many)).where(SHEETS.c.project == project)
+    total = int(connection.execute(count).scalar() or 0)
+    keys = [key.label(f"key{at}") for at, (key, _) in enumerate(ORDERS[order])]
+    columns = (LABELS.c.image, *(LABELS.c[name] for name in _LISTED))
+    each = [
+        sa.select(*columns, *keys).where(LABELS.c.project == project, LABELS.c.state == state)
+        for state in states
+    ]  # an index has each of them in order, so they are only merged
+    wanted = [sa.text(f"key{at}" + " DESC" * high) for at, (_, high) in enumerate(ORDERS[order])]
+    one = each[0] if len(each) == 1 else sa.union_all(*each)
+    rows = one.order_by(*wanted).offset(part[0]).limit(part[1]).subquery()
+    listed = [rows.c[name] for name in _LISTED]
+    named = sa.select(IMAGES.c.name.label("image"), *listed).join(rows, rows.c.image == IMAGES.c.id)
+    return total, connection.execute(named.order_by(*wanted)).all()
+
+
+def _known_numbers(connection: sa.Connection, images: Sequence[int]) -> dict[tuple[int, str], int]:
+    found = {}
+    for some in _parts(images):
+        query = sa.select(NUMBERS.c.image, NUMBERS.c.uid, NUMBERS.c.number)
+        for image, uid, number in connection.execute(query.where(NUMBERS.c.image.in_(some))):
+            found[image, uid] = number
+    return found
+
+
+def _taken(connection: sa.Connection, project: int, wanted: Iterable[int]) -> set[int]:
+    taken: set[int] = set()
+    for some in _parts(list(wanted)):
+        query = sa.select(NUMBERS.c.number).where(NUMBERS.c.project == project)
+        taken.update(connection.execute(query.where(NUMBERS.c.number.in_(some))).scalars())
+    return taken
+
+
+def _parts(values: Sequence[int]) -> list[Sequence[int]]:
+    return [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
+
+
+def _about(record: Record | None) -> dict[str, Any]:
+    """Tell where a label is counted: a model's checkpoint, "" for drawn ones, or nowhere."""
+    if record is None or record[_ORIGIN] == "file":
+        return {"checkpoint": None, "category": None}
+    category = record[_CATEGORY] if record[_PROPOSED] is None else record[_PROPOSED]
+    drawn = record[_ORIGIN] == "person"
+    return {"checkpoint": "" if drawn else record[_CHECKPOINT], "category": category}
