@@ -1,0 +1,197 @@
+"""What a stranger's file is about: images and classes that are known, found by their names."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from comask.annotation.names import shortened
+from comask.annotation.records import Annotation, Category, Dataset, ImageRecord, Size
+from comask.errors import AnnotationError
+
+MOST_SENTENCES = 100  # on what is left out; all of it is counted
+
+
+def own_size(image: ImageRecord) -> Size:
+    """Take the size that the record says."""
+    return image.height, image.width
+
+
+@dataclass(frozen=True)
+class Known:
+    """The images and classes that a file's labels can be about.
+
+    size  finds an image's upright size; raises a ComaskError for one that can't be opened
+    """
+
+    images: Sequence[ImageRecord]
+    categories: Sequence[Category]
+    size: Callable[[ImageRecord], Size] = own_size
+
+    def image(self, name: str) -> ImageRecord | None:
+        """Find an image by a path, in another folder too where only one image can be meant.
+
+        A name that was written on Windows or with composed letters is understood.
+        """
+        return _find(self._by_tail, name, self.images)
+
+    def stem(self, name: str) -> ImageRecord | None:
+        """Find an image by a path without its ending."""
+        return _find(self._by_stem, name, self.images)
+
+    def category(self, name: str) -> int | None:
+        """Find a class by its name; case and underscores count only where two would be meant."""
+        exact = [c.id for c in self.categories if c.name == name]
+        if exact:
+            return exact[0]
+        near = [c.id for c in self.categories if _plain(c.name) == _plain(name)]
+        return near[0] if len(near) == 1 else None
+
+    @cached_property
+    def _by_tail(self) -> dict[str, list[int]]:
+        return _tails([one.file_name for one in self.images])
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[int]]:
+        return _tails([without_ending(one.file_name) for one in self.images])
+
+
+@dataclass
+class Notes:
+    """What is left out of a file, counted and the first of it in sentences."""
+
+    count: int = 0
+    sentences: list[str] = field(default_factory=list)
+
+    def add(self, sentence: str, count: int = 1) -> None:
+        """Note that so many labels are left out."""
+        self.count += count
+        if len(self.sentences) < MOST_SENTENCES and sentence not in self.sentences:
+            self.sentences.append(sentence)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """Labels of a file, on known images.
+
+    dataset    known images that the file speaks of, with or without labels, under their own ids;
+               known classes; labels with the ids of the file, or counted
+    skipped    labels that are left out
+    sentences  why, the first hundred
+    proposed   whether the labels are a model's findings
+    """
+
+    dataset: Dataset
+    skipped: int = 0
+    sentences: tuple[str, ...] = ()
+    proposed: bool = False
+
+
+class Sorter:
+    """Collect the labels of a file image by image."""
+
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.notes = Notes()
+        self._images: dict[int, ImageRecord] = {}
+        self._annotations: list[Annotation] = []
+        self._classes: dict[str, int | None] = {}
+
+    def meet(self, image: ImageRecord, size: Size) -> bool:
+        """Note that the file speaks of an image of some size.
+
+        False where it is of another size, or the file has spoken of it before.
+        """
+        if image.id in self._images:
+            self.notes.add(
+                f"{shortened(image.file_name)} is there twice; what comes second is left out", 0
+            )
+            return False
+        height, width = self.known.size(image)
+        if (height, width) != size:
+            self.notes.add(
+                f"{shortened(image.file_name)} is {width} x {height} pixels when upright, and the "
+                f"file was made for {size[1]} x {size[0]}, so its labels are left out",
+                0,
+            )
+            return False
+        self._images[image.id] = replace(image, width=width, height=height)
+        return True
+
+    def category(self, name: str) -> int | None:
+        """Find a class; one that nobody knows is noted."""
+        if name not in self._classes:
+            self._classes[name] = self.known.category(name)
+        found = self._classes[name]
+        if found is None:
+            self.notes.add(f"there is no class {shortened(name)} here, so its labels are left out")
+        return found
+
+    def add(self, annotation: Annotation) -> None:
+        """Take a label of an image that was met; one without pixels is noted."""
+        if annotation.area > 0:
+            self._annotations.append(annotation)
+        else:
+            name = self._images[annotation.image_id].file_name
+            self.notes.add(f"{shortened(name)}: a label without a pixel is left out")
+
+    def arrived(self, *, proposed: bool = False) -> Arrived:
+        """Give what was collected."""
+        dataset = Dataset(
+            tuple(self._images.values()), tuple(self._annotations), tuple(self.known.categories)
+        )
+        return Arrived(dataset, self.notes.count, tuple(self.notes.sentences), proposed)
+
+
+def refuse_unknown(sorter: Sorter, name: str, met: int) -> None:
+    """Refuse a file of which no image is known."""
+    if not met:
+        raise AnnotationError(
+            f"{name} speaks of none of the {len(sorter.known.images):,} images here; its images "
+            f"must have the same names"
+        )
+
+
+def without_ending(name: str) -> str:
+    """Cut the ending of a file name off."""
+    folder, slash, last = name.rpartition("/")
+    stem, dot, _ = last.rpartition(".")
+    return f"{folder}{slash}{stem if dot and stem else last}"
+
+
+def _find(
+    tails: dict[str, list[int]], name: str, images: Sequence[ImageRecord]
+) -> ImageRecord | None:
+    """Find the one image whose path ends as the name does, or the name as the whole path does."""
+    parts = _parts(name)
+    for first in range(len(parts)):
+        tail = "/".join(parts[first:])
+        rows = tails.get(f"/{tail}") or (tails.get(tail) if first == 0 else None)
+        if rows:
+            return images[rows[0]] if len(rows) == 1 else None
+    return None
+
+
+def _tails(paths: Sequence[str]) -> dict[str, list[int]]:
+    """List the images by every end of their paths; whole paths begin with a slash."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for row, path in enumerate(paths):
+        parts = _parts(path)
+        found[f"/{'/'.join(parts)}"].append(row)
+        for first in range(len(parts)):
+            found["/".join(parts[first:])].append(row)
+    return found
+
+
+def _parts(path: str) -> list[str]:
+    folded = _folded(path.replace("\\", "/"))
+    return [part for part in folded.split("/") if part not in ("", ".", "..")]
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").casefold().strip()
