@@ -211,6 +211,11 @@ class Predictor:
         model, info = native.load(Path(path))
         return cls(model, info, device=device, settings=settings, bfloat16=bfloat16)
 
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """List the classes that it finds."""
+        return self.info.categories
+
     def predict(self, image: NDArray[np.uint8], *, candidates: bool = False) -> Prediction:
         """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction.
 

@@ -13,6 +13,7 @@ from app.api import (
     labels,
     maps,
     metrics,
+    prelabel,
     reports,
     runs,
     traces,
@@ -26,7 +27,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
     rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
     inspecting = (maps, fields, ablation)
-    labelling = (labels,)
+    labelling = (labels, prelabel)
     for room in (*rooms, *inspecting, *labelling):
         routes.include_router(room.router(services))
 

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from app.services.images import ImageStore, StoredImage
 from app.services.inspections import Inspections
 from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
+from app.services.prelabels import Prelabels
 from app.services.runner import ElsewhereError, Runner, RunState
 from app.services.sheets import Sheets
 from app.settings import Settings
@@ -52,6 +52,8 @@ class Services:
         self.checkpoints = CheckpointShelf(settings, opener)
         self.models = Models(opener)
         self.store = Store.open(settings.store or workspace / STORE)
+        self.labels = LabelStore(self.store)
+        self.sheets = Sheets(self.labels, self.images, self.datasets)
         self.predictions = PredictionShelf(
             self.store,
             self.kept_as,
@@ -61,16 +63,7 @@ class Services:
         self.pairs = PairShelf(self.store, self.predictions.find_run)
         self.runner = Runner(self._predict)
         self.inspections = Inspections(self.checkpoints, self.models, self.images, settings.limits)
-
-    @cached_property
-    def labels(self) -> LabelStore:
-        """Give the store of labels."""
-        return LabelStore(self.store)
-
-    @cached_property
-    def sheets(self) -> Sheets:
-        """Give what pages know of labels."""
-        return Sheets(self.labels, self.images, self.datasets)
+        self.prelabels = Prelabels()
 
     def prediction(self, file: CheckpointFile, key: str) -> "Prediction | None":
         """Find what the model made of an image, if it was run over it."""
@@ -126,6 +119,7 @@ class Services:
     def close(self) -> None:
         """Stop the runs and all other work."""
         self.inspections.tasks.close()
+        self.prelabels.close()
         self.runner.close()
         self.datasets.close()
         self.store.close()

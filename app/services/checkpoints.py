@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.services.files import beside
 from app.settings import Settings
+from comask.annotation.records import Category
 from comask.errors import CheckpointError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
@@ -33,6 +34,10 @@ class Detector(Protocol):
     @property
     def device(self) -> object:
         """Say where it runs."""
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """List the classes that it finds."""
 
     def predict(self, image: Any, /, *, candidates: bool = False) -> "Prediction":
         """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction."""

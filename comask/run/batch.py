@@ -128,13 +128,15 @@ def label_image(
 ) -> Labelled:
     """Put what a model found into an image's sheet, as one gesture; none where nothing changes."""
     name = image.name
+    begun: Sheet | None = None
     try:
-        begun = image.base(prediction.size)
         for _ in range(_TRIES):
-            sheet = labels.sheet(batch.project, name) or begun
+            sheet = labels.sheet(batch.project, name)
+            if sheet is None:
+                sheet = begun = begun or image.base(prediction.size)
             made = plan(prediction, sheet, name, *how)
             try:
-                return _applied(labels, batch, name, (begun, sheet, made))
+                return _applied(labels, batch, name, (sheet, made))
             except ConflictError:  # somebody was faster; look again
                 continue
     except StoreError:  # that is no fault of the image
@@ -144,30 +146,27 @@ def label_image(
     return Labelled(name, failure=f"{name} is being worked on; try it again later")
 
 
-def _applied(
-    labels: LabelStore, batch: Batch, name: str, what: tuple[Sheet, Sheet, Plan]
-) -> Labelled:
-    begun, sheet, made = what
-    repeated = True
-    before = {one.uid for one in sheet.labels}
+def _applied(labels: LabelStore, batch: Batch, name: str, what: tuple[Sheet, Plan]) -> Labelled:
+    before, made = what
+    sheet, repeated = before, True
     if made.put or made.drop:
         gesture = Gesture(
             key=batch.gesture(name),
             actor=batch.actor,
             kind=KIND,
-            revision=sheet.revision,
+            revision=before.revision,
             put=made.put,
             drop=made.drop,
             batch=batch.key,
         )
-        applied = labels.apply(batch.project, name, gesture, lambda: begun)
+        applied = labels.apply(batch.project, name, gesture, lambda: before)
         sheet, repeated = applied.sheet, applied.repeated
-    there = {one.uid for one in sheet.labels}
+    old, new = ({one.uid for one in one.labels} for one in (before, sheet))
     return Labelled(
         name,
-        added=0 if repeated else len(there - before),
-        dropped=0 if repeated else len(before - there),
-        there=len(made.named & there),
+        added=0 if repeated else len(new - old),
+        dropped=0 if repeated else len(old - new),
+        there=len(made.named & new),
         left_out=made.left_out,
         hidden=made.hidden,
     )

@@ -23,6 +23,7 @@ class BlobDetector:
     """Find bright blobs: each is one instance, the brighter the surer; small ones are specks."""
 
     device = "cpu"
+    categories = CATEGORIES
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -93,6 +94,7 @@ def studio(
     samples: int = 3,
     checkpoint: bool = True,
     limits: Limits | None = None,
+    store: str | None = None,
 ) -> Services:
     """Build services over a folder with some samples and one checkpoint that is a stand-in."""
     assets = folder / "assets"
@@ -109,7 +111,9 @@ def studio(
             raise CheckpointError(f"{path} is no checkpoint, or one cut short")
         return model
 
-    settings = Settings(workspace=folder / "workspace", assets=assets, limits=limits or Limits())
+    settings = Settings(
+        workspace=folder / "workspace", assets=assets, store=store, limits=limits or Limits()
+    )
     return Services(settings, open_detector)
 
 
