@@ -76,8 +76,9 @@
 
   // a list of any length behind an address that takes offset and limit; rows come when they are looked at
   class Pieces {
-    constructor({ onchange, onerror, what }) {
-      Object.assign(this, { onchange, onerror, what });
+    // count(answer): how long the list is
+    constructor({ onchange, onerror, what, count = (answer) => answer.total }) {
+      Object.assign(this, { onchange, onerror, what, count });
       this.url = null;
       this.forget();
     }
@@ -114,7 +115,7 @@
         if (fresh) this.pieces = new Map();
         this.pieces.set(piece, answer.rows);
         if (this.pieces.size > KEPT) this.pieces.delete(this.pieces.keys().next().value);
-        this.total = answer.total;
+        this.total = this.count(answer);
         this.about = answer;
         this.requests.delete(piece);
         this.onchange();

@@ -8,7 +8,7 @@
 
   class Rows {
     // make(row): children of a row's element; onpick(row)
-    constructor(box, { what, high, make, onpick, onlist }) {
+    constructor(box, { what, high, make, onpick, onlist, count }) {
       Object.assign(this, { box, high, make, onpick });
       this.track = dom.element("div", { class: "cs-track", role: "presentation" });
       this.note = dom.element("p", { class: "cs-note cs-quiet" });
@@ -17,6 +17,7 @@
       this.at = -1;
       this.pieces = new api.Pieces({
         what,
+        count,
         onchange: () => {
           this.refresh();
           onlist?.(this.pieces.about);

@@ -182,5 +182,5 @@
     window.sessionStorage.setItem(KEPT, JSON.stringify({ ...remembered(), [subject]: run }));
   }
 
-  parts.Runs = Runs;
+  Object.assign(parts, { Runs, duration });
 })();
