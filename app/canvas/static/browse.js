@@ -112,6 +112,7 @@
         this.showImage();
       }
       this.studio.inspection?.known(info);
+      this.studio.labelling?.pages.open();
       this.show();
     }
 
@@ -215,7 +216,7 @@
     showImage() {
       if (!this.inDataset) return;
       const { image, mode } = this.place;
-      const wanted = mode === "viewer" || this.place.page === "inspect";
+      const wanted = mode === "viewer" || ["inspect", "label"].includes(this.place.page);
       const url = wanted && image && this.info ? this.documentUrl(image) : null;
       if (wanted && url !== null) {
         if (url !== this.studio.openUrl || this.studio.store.error) this.studio.open(url);
@@ -228,7 +229,7 @@
       const { image } = this.place;
       const url = this.listUrl;
       const stamp = `${url} ${image}`;
-      if (!this.place.pictured || !image || url === null || this.located === stamp) return;
+      if (!this.place.pictured || this.place.page === "label" || !image || url === null || this.located === stamp) return;
       this.located = stamp;
       const said = await api.get(`${url}&limit=1&find=${encodeURIComponent(image)}`, "The list").catch(() => null);
       if (this.located !== stamp || !Number.isInteger(said?.at)) return;
@@ -247,6 +248,7 @@
     }
 
     async step(by) {
+      if (this.place.page === "label") return this.studio.labelling.pages.step(by);
       const at = this.grid.selected + by;
       if (at < 0 || at >= this.grid.total) return;
       this.grid.select(at);
@@ -289,9 +291,11 @@
 
     showPosition() {
       const { grid } = this;
+      if (this.place.page === "label") return this.studio.labelling?.pages.showPosition();
       this.find("position").textContent = grid.total ? `${dom.grouped(grid.selected + 1)} / ${dom.grouped(grid.total)}` : "";
       this.find("previous").disabled = grid.selected <= 0;
       this.find("next").disabled = grid.selected >= grid.total - 1;
+      return undefined;
     }
 
     showFigures(answer) {

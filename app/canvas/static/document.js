@@ -104,5 +104,5 @@
     }
   }
 
-  parts.document = { LoadError, fetchJson, reason, load, open };
+  parts.document = { LoadError, Instance, fetchJson, reason, load, open };
 })();

@@ -72,8 +72,18 @@
     return moves && target.closest("input[type=range], [role=listbox]") !== null;
   }
 
+  // a button that has the focus is pressed by these
+  const pressed = (target, key) => (key === "Enter" || key === " ") && target.closest("button, a, summary, [role=listbox]") !== null;
+
   function attach(root, studio) {
     const down = (event) => {
+      const { labelling } = studio;
+      if (labelling.active) {
+        if (event.defaultPrevented || !isOurs(root, event.target)) return;
+        const taken = isTaken(event.target, event.key) || pressed(event.target, event.key);
+        if (!taken || labelling.keys.learning) labelling.keys.down(event);
+        return;
+      }
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (!isOurs(root, event.target)) return;
       if (isTaken(event.target, event.key)) return;

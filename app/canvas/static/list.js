@@ -39,7 +39,9 @@
     }
 
     follow(changed) {
-      if (changed.has("document")) this.box.scrollTop = 0;
+      const { document: opened } = this.store;
+      if (changed.has("document") && (opened?.key !== this.key || !opened?.labels)) this.box.scrollTop = 0;
+      if (changed.has("document")) this.key = opened?.key;
       const recoloured = changed.has("judged") || changed.has("colouring");
       if (changed.has("document") || recoloured) this.clear();
       if (changed.has("shown") || recoloured) this.refill();
@@ -58,7 +60,7 @@
       this.box.setAttribute("aria-label", `${this.rows.length} instances`);
       const opened = this.store.document;
       const all = opened?.instances.length ?? 0;
-      const nothing = opened?.pending?.text ?? "The model found nothing in this image.";
+      const nothing = opened?.pending?.text ?? (opened?.labels ? "There is no label in this image yet." : "The model found nothing in this image.");
       const filtered = "Nothing passes the filters: lower the score or switch a class on.";
       this.note.textContent = opened?.note || (all === 0 ? nothing : filtered);
       this.note.hidden = !opened || (this.rows.length > 0 && !opened.note);
@@ -101,6 +103,7 @@
         dom.chip(one, this.store),
         dom.element("span", { class: "cs-name" }, one.name),
         judged ? dom.badge(judged.verdict) : null,
+        one.state ? parts.labels.badge(one.state) : null,
         one.levels ? parts.levels.badge(one.levels) : null,
         dom.element("span", { class: "cs-quiet cs-number" }, `${dom.grouped(one.area)} px`),
         dom.element("span", { class: "cs-number" }, score),

@@ -8,8 +8,8 @@
 
   class Opener {
     // onopen(url), onshow(document), onbusy(what goes on, or null for what else does)
-    constructor(store, viewer, { onopen, onshow, onbusy }) {
-      Object.assign(this, { store, viewer, onopen, onshow, onbusy });
+    constructor(store, viewer, { onopen, onshow, onbusy, load = parts.document.load }) {
+      Object.assign(this, { store, viewer, onopen, onshow, onbusy, load });
       this.url = null;
       this.request = null;
     }
@@ -30,7 +30,7 @@
       let opened = null;
       const late = setTimeout(() => this.onbusy({ text: "Loading the image" }), BUSY_AFTER);
       try {
-        opened = await parts.document.load(url, request.signal);
+        opened = await this.load(url, request.signal);
         if (this.request !== request) return undefined;
         this.onshow(opened);
         const { url: address } = opened.image;

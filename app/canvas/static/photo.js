@@ -3,14 +3,31 @@
   "use strict";
   const parts = (globalThis.studioParts ??= {});
 
+  const AHEAD = 4; // pictures
+
   class Photo {
     constructor() {
       this.levels = []; // the image itself, then each half of the one before
       this.url = null; // of the one that is shown
+      this.ready = new Map(); // address -> a picture on its way, of what is likely wanted next
+    }
+
+    // fetched and decoded before anybody asks
+    prepare(url) {
+      if (url === this.url || this.ready.has(url)) return;
+      const image = new Image();
+      image.decoding = "async";
+      image.src = url;
+      this.ready.set(url, image);
+      image.decode().catch(() => this.ready.delete(url));
+      if (this.ready.size > AHEAD) this.ready.delete(this.ready.keys().next().value);
     }
 
     // resolves when the picture can be drawn; rejects with a LoadError
     async open(url) {
+      const prepared = this.ready.get(url);
+      this.ready.delete(url);
+      if (prepared) return prepared.decode().then(() => prepared, () => this.open(url));
       const image = new Image();
       image.decoding = "async";
       image.src = url;

@@ -10,7 +10,7 @@
     const { store, view, viewer } = studio;
     return structuredClone({
       document: store.document?.key ?? null,
-      url: studio.openUrl,
+      url: studio.opener.url,
       ready: Boolean(store.document) && !store.loading && !viewer.frame && viewer.photo.levels.length > 0,
       loading: store.loading,
       pending: Boolean(store.document?.pending),
@@ -41,6 +41,7 @@
       grid: { total: studio.browse.grid.total, selected: studio.browse.grid.selected, url: studio.browse.listed ?? null },
       dataset: studio.browse.info?.id ?? null,
       film: studio.film.state,
+      label: labelled(studio.labelling),
       totals: store.judged.totals,
       verdicts: Object.fromEntries(store.judged.byId),
       paint: {
@@ -50,6 +51,31 @@
         lastInputMs: viewer.timing.input.at(-1) ?? null,
       },
     });
+  }
+
+  // the page Label
+  function labelled(labelling) {
+    const { outbox, opened, review, tools, store } = labelling;
+    return {
+      page: labelling.active,
+      tool: tools?.current ?? "select",
+      radius: tools?.radius ?? null,
+      picked: store.selected,
+      chosen: [...labelling.chosen],
+      states: Object.fromEntries((opened?.instances ?? []).map(({ id, state: its }) => [id, its])),
+      revision: opened?.revision ?? null,
+      saved: outbox.waiting.length === 0,
+      pending: outbox.waiting.length,
+      conflict: outbox.hold?.detail ?? null,
+      undo: opened?.label.undo ?? null,
+      redo: opened?.label.redo ?? null,
+      queue: { order: review.order, total: review.total, at: review.at },
+      image_state: opened?.label.state ?? null,
+      category: labelling.category,
+      actor: labelling.actor,
+      actions: labelling.actions,
+      project: labelling.project,
+    };
   }
 
   // the mask as it is drawn, encoded again from the spans that the drawing uses

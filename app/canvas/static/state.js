@@ -7,7 +7,7 @@
   const CROWDED = 60; // from so many instances on, these start switched off
   const THINNED = ["boxes", "labels", "scores"];
   const JUDGED_BY = ["document", "threshold", "iou", "kind"];
-  const SHOWN_BY = ["document", "threshold", "layers", "off", "panel", "colouring"];
+  const SHOWN_BY = ["document", "threshold", "layers", "off", "panel", "colouring", "showRejected"];
 
   class Store {
     constructor(defaults = {}) {
@@ -29,6 +29,7 @@
       this.blink = false; // whether the panel Blink shows the truth at the moment
       this.judged = parts.judge({}); // the verdict on each instance
       this.hidden = false; // everything, while H is held
+      this.showRejected = false; // labels that somebody rejected
       this.selected = null;
       this.hovered = null;
       this.shown = []; // instances that pass the filters, in rank order
@@ -66,8 +67,15 @@
       this.set({ document, switches, selected, hovered: null, loading: false, error: null });
     }
 
+    // the open image's document with other labels: nothing else moves; `selected` picks another one
+    replace(document, selected = this.selected) {
+      const there = (id) => (document.byId.has(id) ? id : null);
+      this.set({ document, selected: there(selected), hovered: there(this.hovered) });
+    }
+
     // is what is picked still there, in the same image and with the same mask?
     stays(document) {
+      if (document.labels && this.document?.labels && document.key === this.document.key) return document.byId.has(this.selected);
       const now = document.byId.get(this.selected);
       const code = this.picked?.record.rle?.counts;
       return this.document?.key === document.key && code !== undefined && now?.record.rle?.counts === code;
@@ -80,6 +88,8 @@
     passes(one) {
       if (this.layers[one.layer] === false || this.off.has(one.name)) return false;
       if (!parts.panes.shows(this, one)) return false;
+      if (one.state === "rejected" && !this.showRejected) return false;
+      if (one.state && one.state !== "proposed") return true; // the score was the model's argument, not a person's
       return one.classScore === null || Math.fround(one.classScore) > Math.fround(this.threshold);
     }
 

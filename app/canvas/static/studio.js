@@ -17,10 +17,12 @@
       this.viewer = new parts.Viewer(this.find("view"), this.store);
       this.view = this.viewer.view;
       this.opener = new parts.Opener(this.store, this.viewer, {
-        onopen: (url) => this.strip.show(url),
+        onopen: () => this.strip.show(this.openUrl),
         onshow: (opened) => this.show(opened),
         onbusy: (busy) => this.showBusy(busy ?? this.busy),
+        load: (url, signal) => this.labelling.load(url, signal),
       });
+      this.openUrl = null; // of the document on the other pages; Label has its own of the same image
       this.layout = new parts.Layout(element, this.root, this.find);
       this.panel = new parts.Panel(this.find, this.store);
       this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
@@ -35,7 +37,9 @@
         tooltip: this.find("tooltip"),
         onmove: (point) => this.showPointer(point),
       });
-      this.pointer.onclick = (point) => this.inspection.click(point);
+      this.pointer.onclick = (point, event) => this.inspection.click(point) || this.labelling.choice.click(event);
+      this.labelling = new parts.Labelling(this);
+      this.sheet.own = () => (this.labelling.active ? this.labelling.keys : null);
       this.comparer = new parts.Comparer(this.find, this.store, this.viewer);
       this.pointer.onecho = (at) => this.comparer.echo(at);
       this.detachKeys = parts.keys.attach(element, this);
@@ -185,7 +189,8 @@
 
     // null closes what is open
     open(url) {
-      return this.opener.open(url);
+      this.openUrl = url ?? null;
+      return this.opener.open(this.labelling.address(url));
     }
 
     show(opened) {
@@ -193,10 +198,6 @@
       const { place } = this.browse;
       if (!this.browse.inDataset) this.address.quietly(() => place.set({ image: opened.key }), place.image === null);
       this.takeWanted();
-    }
-
-    get openUrl() {
-      return this.opener.url;
     }
 
     get busy() {

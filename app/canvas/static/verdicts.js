@@ -43,7 +43,7 @@
       colour: one.colour,
       css: palette.css(one.index),
       ink: palette.ink(one.index),
-      line: one.truth ? "truth" : "solid",
+      line: one.line ?? (one.truth ? "truth" : "solid"),
     };
     return one.look;
   }

@@ -255,10 +255,10 @@
     context.restore();
   }
 
-  // truth below prediction, large below small: what is picked first lies on top
+  // truth below prediction, labels as they lie, large below small: what is picked first lies on top
   function paintOrder(shown) {
     return [...shown].sort(
-      (a, b) => b.truth - a.truth || b.mask.area - a.mask.area || b.index - a.index,
+      (a, b) => b.truth - a.truth || (a.z ?? 0) - (b.z ?? 0) || b.mask.area - a.mask.area || b.index - a.index,
     );
   }
 
