@@ -5,6 +5,7 @@ at every moment there is either the old file or the new one.
 """
 
 import gc
+import hashlib
 import json
 import os
 import uuid
@@ -32,6 +33,12 @@ def load(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{path} can't be read: {error.strerror}") from error
+
+
+def digest(path: Path) -> str:
+    """Name a file's content: its SHA-256."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def parse_json(data: bytes, name: str) -> tuple[Any, str]:

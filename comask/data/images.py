@@ -87,6 +87,34 @@ def load(
         return _decode(stream, name, max_pixels)
 
 
+def measure(path: Path) -> tuple[Size, bool]:
+    """Find an image file's upright size, and whether its EXIF orientation turns or mirrors it.
+
+    Pixels are decoded only where the notes of a PNG may stand behind them. Raises ImageError.
+    """
+    name = printable(path)
+    with _opened(path, name) as stream:
+        head = stream.read(1024)
+        stream.seek(0)
+        kind, reader = _reader(head)
+        if reader is None:
+            raise ImageError(f"{name} is {kind}, not an image; {_ACCEPTED} are accepted.")
+        try:
+            image = reader(stream)
+            width, height = image.size
+            _refuse_too_large(image.size, name, MAX_PIXELS)
+            orientation = 1
+            if isinstance(image, TiffImageFile):  # whose size Pillow has turned already
+                return (height, width), _known(image.tag_v2.get(_ORIENTATION)) != 1
+            if not isinstance(image, PngImageFile) or _has_notes(stream):
+                orientation = _exif_orientation(image)
+        except ImageError:
+            raise
+        except Exception as error:  # see _decode
+            raise ImageError(f"{name} is a {kind} file that breaks off or is damaged.") from error
+    return ((width, height) if orientation >= 5 else (height, width)), orientation != 1
+
+
 def list_images(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     """List image files and the names they go by in a COCO file.
 
@@ -235,6 +263,20 @@ def _exif_orientation(image: ImageFile.ImageFile) -> int:
         return _known(image.getexif().get(_ORIENTATION))
     except Exception:  # damaged notes must not cost the picture
         return 1
+
+
+def _has_notes(stream: IO[bytes]) -> bool:
+    """Look whether a PNG holds EXIF or XMP, by stepping from chunk to chunk."""
+    before = stream.tell()
+    stream.seek(8)
+    try:
+        while len(head := stream.read(8)) == 8:
+            if head[4:] in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
+                return True
+            stream.seek(int.from_bytes(head[:4], "big") + 4, os.SEEK_CUR)
+        return False
+    finally:
+        stream.seek(before)
 
 
 def _known(orientation: object) -> int:

@@ -57,6 +57,24 @@ def test_exif_orientation_is_turned_upright(kind: str, orientation: int) -> None
     assert loaded.turned == (orientation > 1)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_file_is_measured_as_it_is_loaded(tmp_path: Path, kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a"
+    path.write_bytes(_file(Image.fromarray(_smooth(24, 40)), kind, exif=exif))
+    loaded = images.load(path)
+    assert images.measure(path) == (loaded.size, loaded.turned)
+
+
+@pytest.mark.parametrize("content", [b"", b"some text", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_image_can_not_be_measured(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ImageError, match=r"a is "):
+        images.measure(tmp_path / "a")
+
+
 def test_orientation_six_puts_the_left_bottom_corner_on_top() -> None:
     stored = np.zeros((2, 3, 3), np.uint8)
     stored[1, 0] = 255  # a camera held upright: the file's left edge is the top

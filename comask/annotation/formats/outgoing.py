@@ -75,10 +75,12 @@ class Written:
     polygons     one for each instance that polygons were drawn for, taken or not
     fallen_back  ids of those whose polygons were below the bar, so that the mask is written
     left_out     what the format has no way to say
+    sha256       of the whole file
     """
 
     settings: WriteSettings
     dataset: Dataset
+    sha256: str
     polygons: tuple[Said, ...] = ()
     fallen_back: frozenset[int] = frozenset()
     left_out: tuple[Said, ...] = ()
@@ -86,19 +88,20 @@ class Written:
 
 def write(path: Path, dataset: Dataset, settings: WriteSettings) -> Written:
     """Write a dataset, whole or not at all."""
-    written = prepare(dataset, settings)
+    drawn = _prepared(dataset, settings)
     with files.replaced(path) as stream:
         if settings.format == "labelme":
-            labelme.write(stream, written.dataset)
+            labelme.write(stream, drawn.dataset)
         elif settings.format == "yolo":
-            yolo.write(stream, written.dataset)
+            yolo.write(stream, drawn.dataset)
         else:
-            for piece in _pieces(written.dataset, settings.format):
+            for piece in _pieces(drawn.dataset, settings.format):
                 stream.write(piece)
-    return written
+        stream.flush()
+        return replace(drawn, sha256=files.digest(Path(stream.name)))
 
 
-def prepare(dataset: Dataset, settings: WriteSettings) -> Written:
+def _prepared(dataset: Dataset, settings: WriteSettings) -> Written:
     """Decide how every mask is written."""
     said: list[Said] = []
     fallen: set[int] = set()
@@ -117,7 +120,7 @@ def prepare(dataset: Dataset, settings: WriteSettings) -> Written:
         else:
             kept.append(replace(one, polygons=()) if one.polygons else one)
     content = replace(dataset, annotations=tuple(kept))
-    return Written(settings, content, tuple(said), frozenset(fallen), tuple(left_out))
+    return Written(settings, content, "", tuple(said), frozenset(fallen), tuple(left_out))
 
 
 def _drawn(one: Annotation, settings: WriteSettings) -> tuple[Annotation, Said]:
