@@ -7,9 +7,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from app.canvas import payload
-from tests.canvas import harness
+from tests.canvas import harness, planted
+from tests.canvas.sheets import Sheets
 
 Opener = Callable[..., Page]
+Labelled = Callable[..., Sheets]
 
 expect.set_options(timeout=20_000)  # a busy machine is not a fault
 
@@ -33,6 +35,23 @@ def opened(page: Page, site: harness.Site) -> Opener:
         return page
 
     return show
+
+
+@pytest.fixture
+def labelled(page: Page, site: harness.Site) -> Iterator[Labelled]:
+    """Give a function that opens the page Label over a made-up dataset."""
+
+    def show(
+        address: str = "", at: int | None = 0, on: Page | None = None, **options: Any
+    ) -> Sheets:
+        made = Sheets(site, **options)
+        shown = on or page
+        shown.goto(site.put_page(planted.value(), threshold=0) + made.address(at) + address)
+        shown.wait_for_function("window.studio?.state().ready")
+        return made
+
+    yield show
+    page.goto("about:blank")  # before the server goes
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""Labels that a made-up server keeps: the routes of the page Label, with the rules that the page counts on."""
+"""Labels that a made-up server keeps: the routes of the page Label, with their rules."""
 
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from playwright.sync_api import Page
 
 from app.canvas import payload
 from comask.annotation import rle
@@ -69,6 +71,7 @@ class Sheets:
     )
     down: bool = False  # whether requests fail
     lost: int = 0  # answers that get lost on the way back, the request having been applied
+    gone: bool = False  # whether images are not there
     refuse: str = ""  # a sentence: what is sent next is refused with it, once
     seconds: float = 0.0
     sent: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -80,6 +83,7 @@ class Sheets:
         self.done = dict.fromkeys(self.rows, "open")
         self.log: list[dict[str, Any]] = []  # gestures that stand or were undone
         self.seen: set[str] = set()
+        self.efforts: list[dict[str, Any]] = []
         self.lock = threading.Lock()
         put = self.site.route
         put(r"GET /api/prelabel", lambda _: (200, {"task": None}))
@@ -95,6 +99,12 @@ class Sheets:
     @staticmethod
     def key(at: int) -> str:
         return f"d{DATASET}-{at}"
+
+    @staticmethod
+    def address(at: int | None) -> str:
+        """Say where the page shows the labels of an image, or of whichever it chooses."""
+        image = "" if at is None else f"&image={Sheets.key(at)}"
+        return f"?tab=label&source=dataset&dataset={DATASET}{image}"
 
     def states(self, key: str) -> dict[str, str]:
         return {uid: row["state"] for uid, row in self.rows[key].items()}
@@ -138,6 +148,8 @@ class Sheets:
         with self.lock:
             if self.down:
                 return 503, {"detail": "down"}
+            if self.gone:
+                return 404, {"detail": "This image is not here."}
             self.sent.append((key, said))
             if self.refuse and said["key"] not in self.seen:
                 sentence, self.refuse = self.refuse, ""
@@ -298,7 +310,7 @@ class Sheets:
         return 200, {"rows": rows}
 
     def effort(self, asked: Asked) -> tuple[int, Any]:
-        self.sent.append(("effort", asked.said))
+        self.efforts.append(asked.said)
         return 200, {}
 
     def classes(self, asked: Asked) -> tuple[int, Any]:
@@ -308,3 +320,26 @@ class Sheets:
             for one in asked.said["categories"]
         ]
         return 200, {"categories": [{**one, "supercategory": ""} for one in self.categories]}
+
+
+def shown(page: Page) -> dict[str, Any]:
+    """Say what the page Label says of itself."""
+    found: dict[str, Any] = page.evaluate("studio.state().label")
+    return found
+
+
+def saved(page: Page) -> None:
+    """Wait until the server has everything."""
+    page.wait_for_function("studio.state().label.saved")
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait for a condition on the state `s` and its part of the page Label `l`."""
+    page.wait_for_function(
+        f"(() => {{ const s = studio.state(); const l = s.label; return {condition} }})()"
+    )
+
+
+def go(page: Page, name: str) -> None:
+    """Go to another page of the window."""
+    page.evaluate("name => dispatchEvent(new CustomEvent('studio-page', {detail: name}))", name)
