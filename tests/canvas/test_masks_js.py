@@ -407,3 +407,12 @@ def test_a_line_between_two_parts_parts_them(scripts: Page) -> None:
     assert call(scripts, "split", [left | right], line) == [said_of(left), said_of(right)]
     beside = [[50, 0], [51, 30]]
     assert call(scripts, "split", [left | right], beside) == [said_of(left | right)]
+
+
+def test_masks_grow_and_shrink_by_a_pixel_as_opencv_has_it(scripts: Page) -> None:
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    for mask in shapes():
+        plain = mask.astype(np.uint8)
+        # both take what lies beyond the image's edge for more of the same
+        assert call(scripts, "larger", [mask]) == said_of(cv2.dilate(plain, cross).astype(bool))
+        assert call(scripts, "smaller", [mask]) == said_of(cv2.erode(plain, cross).astype(bool))

@@ -22,6 +22,19 @@
     return put.length;
   }
 
+  // one pixel to all sides, or back. What nobody has looked at one by one stays a proposal
+  function resize(labelling, kind, of) {
+    const targets = chosen(labelling);
+    if (targets.length === 0) return void missing(labelling, "it grows or shrinks then; Ctrl + A chooses all that are shown");
+    const changed = targets.map((one) => [one, of(one.mask)]).filter(([{ mask }, now]) => now.area > 0 && !masks.same(mask, now));
+    const put = changed.map(([{ id, state }, mask]) => (targets.length > 1 ? { id, mask, state } : { id, mask }));
+    if (put.length) labelling.commit({ kind, put });
+    else labelling.say(kind === "shrink" ? "Nothing would be left of it: reject or delete it instead." : "It fills the image already.");
+  }
+
+  const grow = (labelling) => resize(labelling, "grow", masks.larger);
+  const shrink = (labelling) => resize(labelling, "shrink", masks.smaller);
+
   const missing = (labelling, what) => labelling.say(`Pick a label first: ${what}.`);
 
   function fillHoles(labelling, most = Infinity) {
@@ -71,5 +84,5 @@
     return { mask: made, points, iou: masks.iou(mask, made), rings };
   }
 
-  parts.tools = { fillHoles, dropSpecks, leastSpeck, merge, toTop, toBottom, simplified };
+  parts.tools = { grow, shrink, fillHoles, dropSpecks, leastSpeck, merge, toTop, toBottom, simplified };
 })();

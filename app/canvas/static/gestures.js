@@ -16,6 +16,8 @@
     crowd: "crowd",
     fill: "holes filled",
     specks: "specks dropped",
+    grow: "growing",
+    shrink: "shrinking",
     revert: "return to the proposal",
     simplify: "simplification",
   };

@@ -32,6 +32,14 @@
       panel.draw();
     }
 
+    // all that is shown
+    all() {
+      const { store, viewer, panel } = this.labelling;
+      this.ids = new Set(store.shown.map(({ id }) => id));
+      viewer.redraw("marks");
+      panel.draw();
+    }
+
     // a pick on its own ends the choice
     picked() {
       if (!this.adding) this.ids.clear();

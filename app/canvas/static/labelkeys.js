@@ -33,6 +33,9 @@
     ["hand", "Tools", ["W"], "Hand: move the image", tool("hand"), true],
     ["smaller", "Tools", ["["], "Smaller brush", (l) => l.resize(1 / 1.25), true],
     ["larger", "Tools", ["]"], "Larger brush", (l) => l.resize(1.25), true],
+    ["all", "Shape", ["Ctrl+A"], "Choose all labels that are shown", (l) => l.choice.all(), true],
+    ["grow", "Shape", ["."], "Grow by one pixel: the picked label, or all that are chosen", (l) => l.panel.shape("grow"), true],
+    ["shrink", "Shape", [","], "Shrink by one pixel", (l) => l.panel.shape("shrink"), true],
     ["merge", "Shape", ["M"], "Merge what is chosen into one", (l) => l.panel.shape("merge"), true],
     ["fill", "Shape", ["F"], "Fill holes", (l) => l.panel.shape("fillHoles"), true],
     ["specks", "Shape", ["D"], "Drop specks", (l) => l.panel.shape("dropSpecks"), true],
@@ -110,7 +113,7 @@
       }
       if (!command) return false;
       event.preventDefault();
-      if (event.repeat && command.work && !["smaller", "larger", "next", "previous"].includes(command.id)) return true;
+      if (event.repeat && command.work && !["smaller", "larger", "grow", "shrink", "next", "previous"].includes(command.id)) return true;
       if (command.work) labelling.gesture();
       if (command.id === "hide") this.held = event.key.toLowerCase();
       command.act(labelling, event);

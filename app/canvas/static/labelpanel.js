@@ -90,6 +90,8 @@
       return [
         ...this.simplifying(one),
         dom.element("div", { class: "cs-buttons" },
+          this.button("label-grow", "Grow", `One pixel larger on all sides${keys.hint("grow")}`, () => this.shape("grow")),
+          this.button("label-shrink", "Shrink", `One pixel smaller${keys.hint("shrink")}`, () => this.shape("shrink")),
           this.button("label-fill", "Fill holes", `Fill holes${keys.hint("fill")}`, () => this.shape("fillHoles")),
           this.button("label-specks", "Drop specks", `Its small loose parts go${keys.hint("specks")}`, () => this.shape("dropSpecks")),
           ...(targets.length > 1 ? [this.button("label-merge", "Merge", `One label of all that is chosen${keys.hint("merge")}`, () => this.shape("merge"))] : []),

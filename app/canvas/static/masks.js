@@ -163,6 +163,18 @@
     return made.finish();
   }
 
+  const STEPS = [[1, 0], [-1, 0], [0, 1], [0, -1]];
+
+  // one pixel larger, to all four sides
+  const larger = (mask) => STEPS.reduce((all, [dx, dy]) => union(all, move(mask, dx, dy)), mask);
+
+  // one pixel smaller; what the image's edge cuts off goes on beyond it, so nothing goes there
+  function smaller(mask) {
+    const [height, width] = mask.size;
+    const beyond = [[0, 0, 1, height], [width - 1, 0, width, height], [0, 0, width, 1], [0, height - 1, width, height]];
+    return STEPS.reduce((left, [dx, dy], side) => intersect(left, union(move(mask, dx, dy), box(beyond[side], mask.size))), mask);
+  }
+
   // the pixels whose centre lies in the box (x1, y1, x2, y2)
   function box([x1, y1, x2, y2], size) {
     const low = Math.max(0, Math.ceil(Math.min(y1, y2) - 0.5));
@@ -180,5 +192,5 @@
     return mask.area > 0 && 2 * shared(mask, parts.masks.polygon([ring], mask.size)) >= mask.area;
   }
 
-  parts.masks = { Builder, from, to, bottom, union, subtract, intersect, meets, shared, iou, same, move, box, touches };
+  parts.masks = { Builder, from, to, bottom, union, subtract, intersect, meets, shared, iou, same, move, larger, smaller, box, touches };
 })();
