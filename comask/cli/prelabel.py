@@ -5,51 +5,33 @@ threshold whatever the file is to hold, so another ``--min-score`` costs no seco
 """
 
 import argparse
-import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comask.annotation import coco
-from comask.annotation.index import DatasetIndex
 from comask.annotation.records import ImageRecord
+from comask.cli import prelabel_labels, sources
+from comask.cli.processes import Processes
 from comask.cli.shared import (
     add_settings,
     check_writable,
     open_predictor,
     read_settings,
-    refuse_none,
     report_skipped,
     say,
     share,
     warn,
 )
+from comask.cli.sources import Source
 from comask.errors import InputError
 
 if TYPE_CHECKING:
-    from comask.annotation.store import Store
+    from comask.annotation.store import OutcomeRow, Store
     from comask.predict import Predictor
+    from comask.run import Labelled, Run
 
 SCORE = 0.05  # what a run keeps; ``comask.run.RUN_SCORE``, which brings torch
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where images come from.
-
-    dataset  what the store knows them as
-    files    (path, name) each; names may occur twice in a COCO file
-    records  of the COCO file, with its ids; None: those that can be read are counted from 1
-    faults   what was wrong with the COCO file's own records
-    """
-
-    dataset: str
-    files: Sequence[tuple[Path, str]]
-    records: Sequence[ImageRecord] | None
-    faults: Sequence[str] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"itself keeps all above {SCORE}",
     )
     add_settings(parser)
+    prelabel_labels.add_arguments(parser)
 
 
 def run(given: argparse.Namespace) -> int:
@@ -90,19 +73,28 @@ def run(given: argparse.Namespace) -> int:
     place = given.store or given.output.with_suffix(".sqlite")
     if Path(place) == given.output:
         raise InputError(f"--store and --output must be two files, not both {given.output}")
-    source = _source(given)
+    processes = Processes.of()
+    with sources.opened(given) as source:
+        prelabel_labels.check(given, source)
 
-    from comask.annotation.store import Store
-    from comask.run import run_settings
+        from comask.annotation.store import Store
+        from comask.run import run_settings
 
-    predictor = open_predictor(given, run_settings(read_settings(given)))
-    with Store.open(place) as store:
-        return _run(given, source, predictor, store)
+        _take_device(processes)
+        predictor = open_predictor(given, run_settings(read_settings(given)))
+        with Store.open(place) as store:
+            return _run(given, source, (predictor, store), processes)
 
 
-def _run(given: argparse.Namespace, source: Source, predictor: "Predictor", store: "Store") -> int:
+def _run(
+    given: argparse.Namespace,
+    source: Source,
+    tools: "tuple[Predictor, Store]",
+    processes: Processes,
+) -> int:
     from comask.run import Run, identify
 
+    predictor, store = tools
     kept = Run.open(
         store,
         dataset=source.dataset,
@@ -110,14 +102,17 @@ def _run(given: argparse.Namespace, source: Source, predictor: "Predictor", stor
         settings=read_settings(given),
     )
     try:
-        outcomes = list(kept.work(predictor, source.files, progress=True))
+        outcomes, labelled = _work(given, source, (kept, predictor), processes)
     except KeyboardInterrupt:
-        warn("what was found is kept; the same command goes on from here")
+        if processes.is_first:
+            warn("what was found is kept; the same command goes on from here")
         raise
+    if not processes.is_first:  # the first one writes, and says what is wrong
+        return 0
     records = source.records
     if records is None:  # counted as ``comask predict`` counts
-        done = [row.name for row in outcomes if row.state == "done"]
-        names = [name for _, name in source.files if name in set(done)]
+        done = {name for name, row in outcomes.items() if row.state == "done"}
+        names = [name for _, name in source.files if name in done]
         records = [ImageRecord(number, name, 1, 1) for number, name in enumerate(names, start=1)]
     dataset = kept.export(records, given.min_score, predictor.info.categories)
     coco.write(given.output, dataset)
@@ -125,11 +120,44 @@ def _run(given: argparse.Namespace, source: Source, predictor: "Predictor", stor
         f"{given.output}: {len(dataset.annotations)} instances in {len(dataset.images)} of "
         f"{len(source.records or outcomes)} images; all that was found is kept in {store.name}"
     )
+    if given.labels:
+        say(prelabel_labels.told(labelled, store.name))
     _warn_of_sizes(given, source, dataset.images)
     for fault in source.faults:
         warn(fault)
-    failures = [row.reason for row in outcomes if row.state == "failed"]
-    return report_skipped(failures, len(outcomes)) or int(bool(source.faults))
+    failures = {row.name: row.reason for row in outcomes.values() if row.state == "failed"}
+    failures |= {one.image: one.failure for one in labelled if one.failure}
+    return report_skipped(list(failures.values()), len(outcomes)) or int(bool(source.faults))
+
+
+def _work(
+    given: argparse.Namespace,
+    source: Source,
+    tools: "tuple[Run, Predictor]",
+    processes: Processes,
+) -> "tuple[dict[str, OutcomeRow], list[Labelled]]":
+    """Run over all images, and label them as they come; the first process labels every one."""
+    run, predictor = tools
+    labeller = None
+    if given.labels:
+        labeller = prelabel_labels.begin(given, source, run, predictor.categories)
+    own = {name for _, name in processes.own(source.files)}
+    outcomes: dict[str, OutcomeRow] = {}
+    labelled: list[Labelled] = []
+    files = processes.ordered(source.files)
+    for row in run.work(predictor, files, progress=processes.is_first):
+        outcomes[row.name] = row
+        if labeller is not None and (processes.is_first or row.name in own):
+            labelled.append(labeller.label(row))
+    return outcomes, labelled
+
+
+def _take_device(processes: Processes) -> None:
+    """Take the GPU of this process' number, where there are several."""
+    import torch
+
+    if processes.local is not None and torch.cuda.is_available():
+        torch.cuda.set_device(processes.local % torch.cuda.device_count())
 
 
 def _warn_of_sizes(
@@ -144,50 +172,3 @@ def _warn_of_sizes(
             f"{first.file_name}, which is {first.width} x {first.height} pixels when upright; "
             f"{given.output} says what they are"
         )
-
-
-def _source(given: argparse.Namespace) -> Source:
-    if given.paths and (given.annotations or given.images):
-        raise InputError("give either PATHs, or --annotations and --images, and not both")
-    if given.paths:
-        return _of_paths(given.paths)
-    if given.annotations is None or given.images is None:
-        raise InputError("give images or folders, or --annotations and --images together")
-    return _of_coco_file(given.annotations, given.images)
-
-
-def _of_paths(paths: Sequence[Path]) -> Source:
-    """List plain image files; one folder is the dataset that the Studio knows it as."""
-    from comask.data import images
-
-    found = images.list_images(paths)
-    refuse_none(paths, found)
-    if len(paths) == 1 and paths[0].is_dir():
-        with tempfile.TemporaryDirectory() as cache:
-            index = DatasetIndex.open(None, paths[0], Path(cache))
-            index.close()
-        return Source(index.fingerprint, found, None)
-    places = "\n".join(sorted(os.path.realpath(path) for path in paths))
-    digest = hashlib.sha256(f"comask files 1\n{places}".encode("utf-8", "surrogateescape"))
-    return Source(digest.hexdigest(), found, None)
-
-
-def _of_coco_file(annotations: Path, folder: Path) -> Source:
-    """List a COCO file's images; what was drawn on them is not read."""
-    if not annotations.is_file():
-        raise InputError(f"there is no file {annotations}")
-    with tempfile.TemporaryDirectory() as cache:
-        index = DatasetIndex.open(annotations, folder, Path(cache))
-        try:
-            records = index.images(range(len(index)))
-            found = [(_place(folder, one.file_name), one.file_name) for one in records]
-            faults = [fault.sentence for fault in index.faults if fault.list == "images"]
-        finally:
-            index.close()
-    return Source(index.fingerprint, found, records, faults)
-
-
-def _place(folder: Path, name: str) -> Path:
-    place = folder / name
-    # written on Windows
-    return folder / name.replace("\\", "/") if "\\" in name and not place.exists() else place

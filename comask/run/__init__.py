@@ -1,6 +1,6 @@
 """A checkpoint over many images, kept in a store: once, for the page and the command line."""
 
-from comask.run.batch import Batch, Labelled, ToLabel, label_image, prelabel
+from comask.run.batch import Base, Batch, Labelled, Labeller, ToLabel, label_image, prelabel
 from comask.run.files import Detector, Outcome, predict_files, to_annotations, to_results
 from comask.run.labelling import (
     Model,
@@ -16,9 +16,11 @@ from comask.run.stored import RUN_SCORE, Run, identify, run_settings, stamp
 
 __all__ = [
     "RUN_SCORE",
+    "Base",
     "Batch",
     "Detector",
     "Labelled",
+    "Labeller",
     "Model",
     "Outcome",
     "Plan",

@@ -7,13 +7,14 @@ processes may work on one.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from comask.annotation.label_store import LabelStore
 from comask.annotation.labels import Gesture, Sheet
 from comask.annotation.records import Size
+from comask.annotation.store import OutcomeRow
 from comask.errors import ComaskError, ConflictError, StoreError
 from comask.predict import Prediction
 from comask.run.files import Detector
@@ -74,6 +75,34 @@ class Labelled:
     failure: str = ""
 
 
+class Labeller:
+    """Puts what a run finds into sheets, image by image."""
+
+    def __init__(
+        self, run: Run, labels: LabelStore, images: Sequence[ToLabel], how: tuple[Batch, Rules]
+    ) -> None:
+        """Take a run, the store of labels, images of one dataset, and how they are labelled."""
+        self._run, self._labels = run, labels
+        self._images = {image.name: image for image in images}
+        self._batch, self._rules = how
+        self._model = Model.of(run.row)
+
+    def label(self, row: OutcomeRow) -> Labelled:
+        """Label the image of an outcome; whatever is wrong with it is its ``failure``."""
+        name = row.name
+        if row.state == "failed":
+            return Labelled(name, failure=row.reason)
+        try:
+            prediction = self._run.prediction(name)
+        except StoreError as error:
+            self._run.store.forget(self._run.row.id, [name])  # damaged: the next run makes it anew
+            return Labelled(name, failure=str(error))
+        if prediction is None:
+            return Labelled(name, failure=f"what was found in {name} is not kept any more")
+        how = (self._model, self._rules)
+        return label_image(self._labels, self._batch, self._images[name], prediction, how)
+
+
 def prelabel(
     run: Run,
     detector: Detector,
@@ -81,14 +110,11 @@ def prelabel(
     images: Sequence[ToLabel],
     how: tuple[Batch, Rules],
     *,
-    mine: Collection[str] | None = None,
     progress: bool = False,
 ) -> Iterator[Labelled]:
     """Run over images and label them, as they come; yields every image once.
 
-    An image that can't be used does not end it. Where several processes share the work, each
-    labels what is ``mine`` as it goes; whoever has no ``mine`` labels all, after which nothing is
-    left.
+    An image that can't be used does not end it. Several processes may do the same at once.
 
     Args:
         run: What is found is read from it, or computed and kept there.
@@ -96,27 +122,12 @@ def prelabel(
         labels: The store of labels.
         images: Of one dataset, each once.
         how: Under which names labels are written, and which.
-        mine: Names of images that this process labels; None for all.
         progress: Whether to show it on stderr.
     """
-    batch, rules = how
-    named = {image.name: image for image in images}
-    model = Model.of(run.row)
+    labeller = Labeller(run, labels, images, how)
     files = [(image.path, image.name) for image in images]
     for row in run.work(detector, files, progress=progress):
-        if mine is not None and row.name not in mine:
-            continue
-        if row.state == "failed":
-            yield Labelled(row.name, failure=row.reason)
-            continue
-        try:
-            prediction = run.prediction(row.name)
-        except ComaskError as error:
-            run.store.forget(run.row.id, [row.name])  # damaged: the next run makes it anew
-            yield Labelled(row.name, failure=str(error))
-            continue
-        if prediction is not None:
-            yield label_image(labels, batch, named[row.name], prediction, (model, rules))
+        yield labeller.label(row)
 
 
 def label_image(
