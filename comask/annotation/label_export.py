@@ -63,6 +63,14 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What somebody should know of an image, by its name in the store."""
+
+    image: str
+    sentence: str
+
+
+@dataclass(frozen=True)
 class LabelExport:
     """Labels as a dataset.
 
@@ -70,14 +78,14 @@ class LabelExport:
     images   the names in the store of the dataset's images, in their order
     origins  one for each annotation, in their order
     empty    labels without a pixel, which no file can hold
-    unread   images whose size nobody knows, so that they are left out: their names in the store
+    notes    on images that are left out, or whose file's objects are
     """
 
     dataset: Dataset
     images: tuple[str, ...]
     origins: tuple[Origin, ...]
     empty: tuple[Origin, ...] = ()
-    unread: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def export(
@@ -111,11 +119,11 @@ def export(
     kept: list[tuple[int, str, Label]] = []  # image id, its name in the store, the label
     wanted: list[tuple[str, str, int | None]] = []
     rows: list[int] = []  # of kept, in wanted
-    unread: list[str] = []
+    notes: list[Note] = []
     for row, name in _first_rows(known):
         sheet = touched(name) or base(row)
         if sheet is None:
-            unread.append(name)
+            notes.append(Note(name, "nobody knows its size, so it is left out"))
             continue
         image = replace(about.images[row], width=sheet.size[1], height=sheet.size[0])
         images.append(image)
@@ -147,7 +155,7 @@ def export(
         categories=tuple(classes),
         info=info,
     )
-    return LabelExport(dataset, tuple(placed), tuple(origins), tuple(empty), tuple(unread))
+    return LabelExport(dataset, tuple(placed), tuple(origins), tuple(empty), tuple(notes))
 
 
 def _first_rows(names: Sequence[str]) -> Iterator[tuple[int, str]]:

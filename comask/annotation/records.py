@@ -37,6 +37,14 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
+class Upright:
+    """The size of an image file when upright, and whether its EXIF orientation turns it."""
+
+    size: Size
+    turned: bool = False
+
+
+@dataclass(frozen=True)
 class Rle:
     """A mask in COCO's compressed run-length code, column by column, zeros first."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import comask
 from comask.annotation import coco, files
 from comask.annotation.records import Dataset
-from comask.cli import inspect, prelabel
+from comask.cli import export, inspect, prelabel
 from comask.cli.shared import (
     add_score,
     add_settings,
@@ -306,6 +306,12 @@ COMMANDS = (
         "Find the instances of many images in a run that can be stopped and goes on.",
         prelabel.add_arguments,
         prelabel.run,
+    ),
+    Command(
+        "export",
+        "Write the labels of a folder for other tools, and certify the file.",
+        export.add_arguments,
+        export.run,
     ),
     Command(
         "inspect",

@@ -33,11 +33,13 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from comask.annotation.names import EXTENSIONS
+from comask.annotation.records import Upright
 from comask.errors import ImageError, InputError
 from comask.structures import Size
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
 Grey = NDArray[Any]  # (H, W) of the file's own depth
+Levels = NDArray[np.uint8]  # (H, W) grey as it is shown
 
 MAX_PIXELS = 80_000_000  # 240 MB of RGB; Pillow's own guard starts to object at 89 million
 PERCENTILES = (0.1, 99.9)  # of a deep grey image: what becomes 0 and 255
@@ -70,6 +72,21 @@ class LoadedImage:
         return self.pixels.shape[0], self.pixels.shape[1]
 
 
+@dataclass(frozen=True)
+class GreyRange:
+    """The values of a deep grey image.
+
+    bits   of a pixel in memory: 16 or 32
+    low    its smallest finite value; high its largest
+    shown  what becomes black and white as long as nobody asks for another window
+    """
+
+    bits: int
+    low: float
+    high: float
+    shown: tuple[float, float]
+
+
 def load(
     source: Path | bytes, *, max_pixels: int = MAX_PIXELS, name: str = "the image"
 ) -> LoadedImage:
@@ -87,7 +104,7 @@ def load(
         return _decode(stream, name, max_pixels)
 
 
-def measure(path: Path) -> tuple[Size, bool]:
+def measure(path: Path) -> Upright:
     """Find an image file's upright size, and whether its EXIF orientation turns or mirrors it.
 
     Pixels are decoded only where the notes of a PNG may stand behind them. Raises ImageError.
@@ -105,14 +122,14 @@ def measure(path: Path) -> tuple[Size, bool]:
             _refuse_too_large(image.size, name, MAX_PIXELS)
             orientation = 1
             if isinstance(image, TiffImageFile):  # whose size Pillow has turned already
-                return (height, width), _known(image.tag_v2.get(_ORIENTATION)) != 1
+                return Upright((height, width), _known(image.tag_v2.get(_ORIENTATION)) != 1)
             if not isinstance(image, PngImageFile) or _has_notes(stream):
                 orientation = _exif_orientation(image)
         except ImageError:
             raise
         except Exception as error:  # see _decode
             raise ImageError(f"{name} is a {kind} file that breaks off or is damaged.") from error
-    return ((width, height) if orientation >= 5 else (height, width)), orientation != 1
+    return Upright((width, height) if orientation >= 5 else (height, width), orientation != 1)
 
 
 def list_images(paths: Iterable[Path]) -> list[tuple[Path, str]]:
@@ -134,6 +151,28 @@ def list_images(paths: Iterable[Path]) -> list[tuple[Path, str]]:
         if not path.is_dir():
             found.setdefault(path.absolute(), _Found(path, printable(Path(path.name)), ""))
     return _told_apart(list(found.values()))
+
+
+def grey_range(grey: Grey) -> GreyRange:
+    """Measure deep grey: what it holds and what ``load`` shows of it."""
+    finite = grey[np.isfinite(grey)] if grey.dtype.kind == "f" else grey
+    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
+    return GreyRange(8 * grey.dtype.itemsize, float(low), float(high), _limits(grey))
+
+
+def window(grey: Grey, low: float, high: float) -> Levels:
+    """Spread the values between two limits over 8 bits: (H, W) -> (H, W).
+
+    What lies beyond a limit is shown as the limit is. Where both are the same, all is black.
+    """
+    levels = np.empty(grey.shape, np.uint8)
+    factor = 255.0 / (high - low) if high > low else 0.0
+    for top in range(0, grey.shape[0], _STRIP_ROWS):
+        strip = grey[top : top + _STRIP_ROWS].astype(np.float64)
+        strip = np.nan_to_num(strip, nan=low, posinf=high, neginf=low)
+        spread = (strip.clip(low, high) - low) * factor
+        levels[top : top + _STRIP_ROWS] = np.rint(spread).astype(np.uint8)
+    return levels
 
 
 def fit_size(size: Size, short_side: int, long_side: int) -> tuple[float, Size]:
@@ -331,15 +370,7 @@ def _deep_grey(image: Image.Image) -> Grey | None:
 
 def _spread(grey: Grey) -> Pixels:
     """Spread deep grey over 8 bits by its percentiles: (H, W) -> (H, W, 3)."""
-    low, high = _limits(grey)
-    pixels = np.empty((*grey.shape, 3), np.uint8)
-    factor = 255.0 / (high - low) if high > low else 0.0
-    for top in range(0, grey.shape[0], _STRIP_ROWS):
-        strip = grey[top : top + _STRIP_ROWS].astype(np.float64)
-        strip = np.nan_to_num(strip, nan=low, posinf=high, neginf=low)
-        levels = (strip.clip(low, high) - low) * factor
-        pixels[top : top + _STRIP_ROWS] = np.rint(levels).astype(np.uint8)[:, :, None]
-    return pixels
+    return np.repeat(window(grey, *_limits(grey))[:, :, None], 3, axis=2)
 
 
 def _limits(grey: Grey) -> tuple[float, float]:

@@ -10,24 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from comask.annotation import files, rle
-from comask.annotation.formats import Said, Written
+from comask.annotation import files, formats, rle
+from comask.annotation.formats import Said, WriteSettings, Written
 from comask.annotation.label_export import LabelExport
-from comask.annotation.records import Annotation, Dataset, ImageRecord, Size
+from comask.annotation.records import Annotation, Dataset, ImageRecord, Size, Upright
 from comask.errors import AnnotationError
 from comask.evaluate.rereading import reread
 from comask.evaluate.self_judging import CategoryLine, judge_itself
 
 SCHEMA = 1
 MOST_ROWS = 1_000  # of one check; all of them are counted
-
-
-@dataclass(frozen=True)
-class Upright:
-    """An image file: its size when upright, and whether its EXIF orientation turns it."""
-
-    size: Size
-    turned: bool
 
 
 Measure = Callable[[ImageRecord], Upright | None]  # None: it can't be opened
@@ -80,6 +72,31 @@ class Certificate:
         """Write everything as JSON."""
         content = {"schema": self.schema, "passed": self.passed, **asdict(self)}
         return files.dump_json(content)
+
+
+@dataclass(frozen=True)
+class Certified:
+    """A file that was written and read again."""
+
+    written: Written
+    certificate: Certificate
+
+
+def write(path: Path, meant: LabelExport, settings: WriteSettings, measure: Measure) -> Certified:
+    """Write labels to a file, and what reading it again shows to another beside it.
+
+    Raises AnnotationError for what can't be written. A file that fails is kept, so that somebody
+    can look at it.
+    """
+    written = formats.write(path, meant.dataset, settings)
+    found = certify(path, meant, written, measure)
+    files.replace_file(beside(path), found.to_json())
+    return Certified(written, found)
+
+
+def beside(path: Path) -> Path:
+    """Say where the certificate of a file lies."""
+    return path.with_name(f"{path.name}.certificate.json")
 
 
 def certify(path: Path, meant: LabelExport, written: Written, measure: Measure) -> Certificate:
@@ -279,8 +296,7 @@ class _Case:
             Row(o.image, o.uid, o.annotation_id, "it has no pixel, so it is left out")
             for o in self.meant.empty
         ]
-        unread = "nobody knows its size, so it is left out"
-        rows += [Row(name, "", None, unread) for name in self.meant.unread]
+        rows += [Row(note.image, "", None, note.sentence) for note in self.meant.notes]
         return _noted("left_out", f"{len(rows):,} are left out." if rows else "Nothing is.", rows)
 
     def evaluated(self, lines: Iterable[CategoryLine]) -> Check:

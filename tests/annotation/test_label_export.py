@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from comask.annotation import coco, label_export
-from comask.annotation.label_export import ExportSettings, LabelExport
+from comask.annotation.label_export import ExportSettings, LabelExport, Note
 from comask.annotation.label_store import LabelStore
 from comask.annotation.labels import Label, Sheet, from_file
 from comask.annotation.records import Category, Dataset, ImageRecord
@@ -148,7 +148,7 @@ def test_an_image_of_unknown_size_is_left_out_and_named(store: LabelStore) -> No
     made = label_export.export(
         store, "p", ABOUT, lambda row: None if row == 1 else truth(row), ExportSettings()
     )
-    assert made.unread == ("2.png",)
+    assert made.notes == (Note("2.png", "nobody knows its size, so it is left out"),)
     assert made.images == ("1.png", "3.png")
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin
 
+from comask.annotation.records import Upright
 from comask.data import images
 from comask.errors import ImageError, InputError
 
@@ -65,7 +66,7 @@ def test_a_file_is_measured_as_it_is_loaded(tmp_path: Path, kind: str, orientati
     path = tmp_path / "a"
     path.write_bytes(_file(Image.fromarray(_smooth(24, 40)), kind, exif=exif))
     loaded = images.load(path)
-    assert images.measure(path) == (loaded.size, loaded.turned)
+    assert images.measure(path) == Upright(loaded.size, loaded.turned)
 
 
 @pytest.mark.parametrize("content", [b"", b"some text", b"\x89PNG\r\n\x1a\n"])

@@ -15,10 +15,10 @@ from comask.annotation.formats import FORMATS, Format, Masks, WriteSettings, Wri
 from comask.annotation.label_export import ExportSettings, LabelExport
 from comask.annotation.label_store import LabelStore
 from comask.annotation.labels import Label, Sheet
-from comask.annotation.records import Dataset, ImageRecord
+from comask.annotation.records import Dataset, ImageRecord, Upright
 from comask.annotation.store import Store
 from comask.evaluate import certificate
-from comask.evaluate.certificate import Certificate, Upright
+from comask.evaluate.certificate import Certificate
 from tests.annotation import zoo
 
 IMAGES = (

@@ -1,7 +1,6 @@
 """What a stranger's file is about: images and classes that are known, found by their names."""
 
 import unicodedata
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,6 +8,8 @@ from functools import cached_property
 from comask.annotation.names import shortened
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord, Size
 from comask.errors import AnnotationError
+
+_Tails = dict[str, list[int]]  # rows of images by an end of their paths
 
 MOST_SENTENCES = 100  # on what is left out; all of it is counted
 
@@ -34,11 +35,11 @@ class Known:
 
         A name that was written on Windows or with composed letters is understood.
         """
-        return _find(self._by_tail, name, self.images)
+        return self._find(self._tails, name)
 
     def stem(self, name: str) -> ImageRecord | None:
         """Find an image by a path without its ending."""
-        return _find(self._by_stem, name, self.images)
+        return self._find(self._stem_tails, name)
 
     def category(self, name: str) -> int | None:
         """Find a class by its name; case and underscores count only where two would be meant."""
@@ -49,12 +50,20 @@ class Known:
         return near[0] if len(near) == 1 else None
 
     @cached_property
-    def _by_tail(self) -> dict[str, list[int]]:
+    def _tails(self) -> tuple[_Tails, _Tails]:
         return _tails([one.file_name for one in self.images])
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[int]]:
+    def _stem_tails(self) -> tuple[_Tails, _Tails]:
         return _tails([without_ending(one.file_name) for one in self.images])
+
+    def _find(self, tails: tuple[_Tails, _Tails], name: str) -> ImageRecord | None:
+        """Look for the letters as they are first: two files may differ in nothing else."""
+        exact, folded = tails
+        row = _row(exact, _parts(name))
+        if row is None:
+            row = _row(folded, _parts(_folded(name)))
+        return None if row is None else self.images[row]
 
 
 @dataclass
@@ -160,33 +169,33 @@ def without_ending(name: str) -> str:
     return f"{folder}{slash}{stem if dot and stem else last}"
 
 
-def _find(
-    tails: dict[str, list[int]], name: str, images: Sequence[ImageRecord]
-) -> ImageRecord | None:
+def _row(tails: _Tails, parts: Sequence[str]) -> int | None:
     """Find the one image whose path ends as the name does, or the name as the whole path does."""
-    parts = _parts(name)
     for first in range(len(parts)):
         tail = "/".join(parts[first:])
         rows = tails.get(f"/{tail}") or (tails.get(tail) if first == 0 else None)
         if rows:
-            return images[rows[0]] if len(rows) == 1 else None
+            return rows[0] if len(rows) == 1 else None
     return None
 
 
-def _tails(paths: Sequence[str]) -> dict[str, list[int]]:
-    """List the images by every end of their paths; whole paths begin with a slash."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
+def _tails(paths: Sequence[str]) -> tuple[_Tails, _Tails]:
+    """List the images by every end of their paths, and again with composed letters.
+
+    Whole paths begin with a slash.
+    """
+    both: tuple[_Tails, _Tails] = ({}, {})
     for row, path in enumerate(paths):
-        parts = _parts(path)
-        found[f"/{'/'.join(parts)}"].append(row)
-        for first in range(len(parts)):
-            found["/".join(parts[first:])].append(row)
-    return found
+        for found, written in zip(both, (path, _folded(path)), strict=True):
+            parts = _parts(written)
+            found.setdefault(f"/{'/'.join(parts)}", []).append(row)
+            for first in range(len(parts)):
+                found.setdefault("/".join(parts[first:]), []).append(row)
+    return both
 
 
 def _parts(path: str) -> list[str]:
-    folded = _folded(path.replace("\\", "/"))
-    return [part for part in folded.split("/") if part not in ("", ".", "..")]
+    return [part for part in path.replace("\\", "/").split("/") if part not in ("", ".", "..")]
 
 
 def _folded(name: str) -> str:
