@@ -21,7 +21,7 @@ from app.api.answers import (
     refuse_other_sites,
 )
 from app.canvas import label_asked
-from app.services import Services
+from app.services import Services, StoredImage
 from app.services.sheets import Project
 from comask.annotation.label_store import Order
 from comask.annotation.labels import STATES, State
@@ -42,13 +42,13 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/{key}")
     def document(request: Request, key: str, actor: str | None = None) -> Response:
-        image = find_image(services, key)
+        image = _image(services, key)
         who = None if actor is None else _parsed(lambda: label_asked.word(actor, "actor"))
         return _answer(request, _told(lambda: labels.document(services, image, who)))
 
     @routes.get("/{key}/history")
     def history(request: Request, key: str, limit: str | None = None) -> Response:
-        image = find_image(services, key)
+        image = _image(services, key)
         most = read_whole(limit, "limit", 1, MOST_ROWS, 100)
         return _answer(request, _told(lambda: label_lists.history(services, image, most)))
 
@@ -109,7 +109,7 @@ def _add_changes(routes: APIRouter, services: Services) -> None:
         content = await _sent(request, MOST_BYTES)
 
         def work() -> dict[str, Any]:
-            image = find_image(services, key)
+            image = _image(services, key)
             asked = _parsed(lambda: label_asked.effort_asked(parse_object(content)))
             _told(lambda: labels.worked(services, image, asked))
             return {"key": asked.key}
@@ -120,6 +120,7 @@ def _add_changes(routes: APIRouter, services: Services) -> None:
 def find_project(services: Services, name: str | None) -> Project:
     """Look a project up: a dataset's id, "uploads" or "samples"."""
     if name not in ("uploads", "samples"):
+        _refuse_while_read(services, name or "")
         find_dataset(services, name or "")
     found = services.sheets.project(name or "")
     if found is None:
@@ -127,9 +128,27 @@ def find_project(services: Services, name: str | None) -> Project:
     return found
 
 
+def _image(services: Services, key: str) -> StoredImage:
+    place = services.datasets.place(key)
+    if place is not None:
+        _refuse_while_read(services, place[0])
+    return find_image(services, key)
+
+
+def _refuse_while_read(services: Services, dataset: str) -> None:
+    """Ask the page to come back while a dataset is opened, as after a restart.
+
+    Nothing is wrong with what it sent, so nothing of that may be given up.
+    """
+    if services.datasets.get(dataset) is None:
+        state = services.datasets.state(dataset)
+        if state is not None and state.state == "indexing":
+            refuse(503, state.sentence)
+
+
 def _gesture(services: Services, request: Request, key: str, content: bytes) -> Response:
     """Do what somebody did, or explain with 409 who came first; nothing is done by halves."""
-    image = find_image(services, key)
+    image = _image(services, key)
     asked = _parsed(lambda: label_asked.gesture_asked(parse_object(content)))
     try:
         return _answer(request, _told(lambda: labels.applied(services, image, asked), ours=True))

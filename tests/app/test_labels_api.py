@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException
@@ -22,7 +23,9 @@ from app import api
 from app.actions import label_lists
 from app.canvas import label_asked
 from app.services import Services
+from comask.annotation.layout import Layout
 from tests.app.labelling import box, gesture, labelled, put, upload
+from tests.app.standins import studio
 
 ROOT = Path(__file__).resolve().parents[2]
 SQUARE = box(0, 3, 2, 5)
@@ -356,6 +359,36 @@ def test_two_people_at_one_image(client: Client) -> None:
         "t11",
         "t13",
     ]
+
+
+def _wait(event: threading.Event) -> None:
+    event.wait(20)
+
+
+def test_while_a_dataset_is_opened_the_page_comes_back(client: Client, tmp_path: Path) -> None:
+    _, services, dataset = client
+    found = services.datasets.get(dataset)
+    assert found is not None
+    layout = Layout(found.annotations_file, found.folder, "")
+    again, read = studio(tmp_path), threading.Event()
+    state = again.datasets.prepare("set", layout, lambda _: _wait(read), "Fetching")
+    assert (state.id, state.state) == (dataset, "indexing")
+    place, sent = f"/api/labels/d{dataset}-1", gesture("k1", 0, [put("n1", SQUARE)])
+    with serve(again) as opened:
+        undo = {"project": dataset, "actor": "ann", "key": "u1"}
+        for answer in (
+            opened.get(place),
+            opened.post(f"{place}/ops", json=sent),
+            opened.post("/api/labels/undo", json=undo),
+            opened.get(f"/api/labels/images?project={dataset}"),
+        ):
+            assert "Fetching" in sentence(answer, 503)
+        read.set()
+        until = time.monotonic() + 20
+        while opened.get(place).status_code == 503 and time.monotonic() < until:
+            time.sleep(0.02)
+        assert opened.post(f"{place}/ops", json=sent).status_code == 200
+    again.close()
 
 
 def test_many_hands_lose_nothing(client: Client) -> None:
