@@ -27,6 +27,7 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     prediction = None if file is None else services.prediction(file, image.key)
     truth, size, complaint = _seen(services, image)
     content: dict[str, Any] = {**drawn(image, size, prediction, truth)}
+    content["image"] = with_grey(services, image, content["image"])
     if complaint:
         content["note"] = complaint
     elif file is None:
@@ -62,6 +63,20 @@ def picture(image: StoredImage, size: Size) -> payload.DocumentImage:
         "height": height,
         "url": f"/api/images/{image.key}",
     }
+
+
+def with_grey(
+    services: Services, image: StoredImage, said: payload.DocumentImage
+) -> payload.DocumentImage:
+    """Say which grey values a picture of more than 8 bits holds."""
+    try:
+        found = services.images.grey_range(image)
+    except (ImageError, OSError):
+        found = None
+    if found is None:
+        return said
+    values = payload.GreyValues(bits=found.bits, low=found.low, high=found.high, shown=found.shown)
+    return {**said, "grey": values}
 
 
 def _compared(truth: Dataset, prediction: PredictionLike) -> payload.Compared | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.actions.documents import picture
+from app.actions.documents import picture, with_grey
 from app.canvas.label_asked import EffortAsked, GestureAsked, PutAsked, RevertAsked
 from app.canvas.label_payload import LabelDocument, label_document, label_instances
 from app.services import Services, StoredImage
@@ -34,7 +34,7 @@ def document(services: Services, image: StoredImage, actor: str | None) -> Label
     seen = _seen(services, project, image)
     undo, redo = _standing(services, project, actor)
     return label_document(
-        picture(image, seen.size),
+        with_grey(services, image, picture(image, seen.size)),
         seen.sheet,
         services.sheets.categories(project),
         {

@@ -20,7 +20,7 @@ COMPRESSED_FROM = 1_000  # bytes; below, compressing costs more than it saves
 Choice = TypeVar("Choice", bound=str | None)
 
 _WHOLE = re.compile(r"\d{1,19}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(\d{1,6}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 def refuse(status: int, sentence: str) -> NoReturn:

@@ -10,16 +10,18 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from app.actions import uploads
-from app.api.answers import find_image, json_answer, refuse, refuse_other_sites
+from app.api.answers import find_image, json_answer, read_number, refuse, refuse_other_sites
 from app.services import Services, StoredImage
 from app.services.images import Encoded
-from comask.errors import ImageError
+from comask.errors import ImageError, InputError
 
 # a key names a content, so what it stands for never changes
 _FOREVER = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
 }
+_FARTHEST = 1e39  # a grey value is never farther from 0: float32 ends at 3.4e38
+_EIGHT_BITS = {"bits": 8, "low": 0, "high": 255, "shown": [0, 255]}
 
 
 def router(services: Services) -> APIRouter:
@@ -27,8 +29,27 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(prefix="/api")
 
     @routes.get("/images/{key}")
-    def picture(request: Request, key: str) -> Response:
-        return _answer(request, find_image(services, key), services.images.picture)
+    def picture(
+        request: Request, key: str, low: str | None = None, high: str | None = None
+    ) -> Response:
+        image = find_image(services, key)
+        if low is None and high is None:
+            return _answer(request, image, services.images.picture)
+        limits = _read_window(low, high)
+        return _answer(request, image, lambda one: services.images.windowed(one, *limits))
+
+    @routes.get("/images/{key}/range")
+    def grey_range(request: Request, key: str) -> Response:
+        image = find_image(services, key)
+        try:
+            found = services.images.grey_range(image)
+        except (ImageError, OSError) as error:
+            refuse(404, str(error))
+        return json_answer(
+            request,
+            orjson.dumps(_EIGHT_BITS if found is None else found),
+            {"Cache-Control": "no-store"},
+        )
 
     @routes.get("/thumbnails/{key}")
     def thumbnail(request: Request, key: str) -> Response:
@@ -51,6 +72,16 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
+def _read_window(low: str | None, high: str | None) -> tuple[float, float]:
+    if low is None or high is None:
+        refuse(422, "A window needs both its values, low and high.")
+    first = read_number(low, "low", -_FARTHEST, _FARTHEST, 0)
+    last = read_number(high, "high", -_FARTHEST, _FARTHEST, 0)
+    if first >= last:
+        refuse(422, f"low must be below high, got {first:g} and {last:g}.")
+    return first, last
+
+
 def _answer(
     request: Request, image: StoredImage, encode: Callable[[StoredImage], Encoded]
 ) -> Response:
@@ -65,6 +96,8 @@ def _answer(
         encoded = encode(image)
     except (ImageError, OSError) as error:
         refuse(404, str(error))
+    except InputError as error:
+        refuse(422, str(error))
     return Response(encoded.content, media_type=encoded.media_type, headers=headers)
 
 

@@ -54,14 +54,31 @@ class PredictionLike(Protocol):
     def trace(self) -> TraceLike | None: ...  # noqa: D102
 
 
+class GreyValues(TypedDict):
+    """What a grey picture of more than 8 bits holds.
+
+    low, high  its smallest and its largest value
+    shown      what is black and white in the picture as it comes without a window
+    """
+
+    bits: int
+    low: float
+    high: float
+    shown: tuple[float, float]
+
+
 class DocumentImage(TypedDict):
-    """The picture: ``url`` is where its upright 8-bit form is."""
+    """The picture: ``url`` is where its upright 8-bit form is.
+
+    grey  only of a picture of more than 8 bits: ``url`` then takes a window, ``?low=&high=``
+    """
 
     key: str
     file_name: str
     width: int
     height: int
     url: str
+    grey: NotRequired[GreyValues]
 
 
 class DocumentCategory(TypedDict):

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -26,7 +26,11 @@ from comask.annotation import coco, files
 from comask.annotation.records import Category, Dataset
 from comask.errors import ImageError, InputError
 
-Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright
+if TYPE_CHECKING:  # brings torch, which the first page does not wait for
+    from comask.data.images import GreyRange, LoadedImage
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright; or (H, W) grey
+Grey = NDArray[Any]  # (H, W) of the file's own depth
 Origin = Source | Literal["dataset"]
 
 KEY_LENGTH = 32
@@ -95,6 +99,8 @@ class ImageStore:
         self._decoding = threading.Lock()  # one at a time: a large image takes 0.5 GB for a moment
         self._images: dict[str, StoredImage] = {}
         self._pixels: Recent[str, Pixels] = Recent(limits.decoded_bytes)
+        self._greys: Recent[str, Grey] = Recent(limits.decoded_bytes // 4)
+        self._ranges: Recent[str, GreyRange | None] = Recent(10_000)
         self._pictures: Recent[str, Encoded] = Recent(limits.decoded_bytes)
         self._thumbnails: Recent[str, Encoded] = Recent(2_000)
         self._truth: Dataset | None = None
@@ -130,9 +136,9 @@ class ImageStore:
         if known is not None:
             return Added(known, is_new=False)
         with self._decoding:
-            pixels = images.load(content, name=name).pixels
+            loaded = images.load(content, name=name)
         image = self._store(key, content, name)
-        self._remember_pixels(key, pixels)
+        self._remember(key, loaded)
         return Added(image, is_new=True)
 
     def remove(self, key: str) -> None:
@@ -144,20 +150,13 @@ class ImageStore:
             self._images.pop(key, None)
             _record_of(image.path).unlink(missing_ok=True)
             image.path.unlink(missing_ok=True)
-        for memory in (self._pixels, self._pictures, self._thumbnails):
+        for memory in (self._pixels, self._greys, self._ranges, self._pictures, self._thumbnails):
             memory.drop(key)
 
     def pixels(self, image: StoredImage) -> Pixels:
         """Decode an image: (H, W, 3) uint8, the pixels that the model sees."""
         known = self._pixels.get(_place_of(image))
-        if known is not None:
-            return known
-        from comask.data import images  # brings torch
-
-        content = _content(image)
-        with self._decoding:
-            pixels = images.load(content, name=image.file_name).pixels
-        return self._remember_pixels(_place_of(image), pixels)
+        return self._load(image).pixels if known is None else known
 
     def size(self, image: StoredImage) -> tuple[int, int]:
         """Say how high and wide the upright image is."""
@@ -167,6 +166,24 @@ class ImageStore:
     def picture(self, image: StoredImage) -> Encoded:
         """Encode the pixels for the browser: without loss up to 4 megapixels, else JPEG."""
         return self._encoded(self._pictures, image, encode_picture, lambda e: len(e.content))
+
+    def grey_range(self, image: StoredImage) -> "GreyRange | None":
+        """Say which grey values an image of more than 8 bits holds; None is any other image."""
+        if _place_of(image) not in self._ranges:
+            self._load(image)
+        return self._ranges.get(_place_of(image))
+
+    def windowed(self, image: StoredImage, low: float, high: float) -> Encoded:
+        """Encode the grey values between two limits; raises InputError where there are 8 bits."""
+        from comask.data import images  # brings torch
+
+        place = _place_of(image)
+        grey = self._greys.get(place)
+        if grey is None:
+            grey = self._load(image).original
+        if grey is None:
+            raise InputError(f"{image.file_name} has 8 bits a channel: all of it is shown.")
+        return encode_picture(images.window(grey, low, high))
 
     def thumbnail(self, image: StoredImage) -> Encoded:
         """Encode a small picture for lists."""
@@ -207,9 +224,24 @@ class ImageStore:
         memory.put(_place_of(image), encoded, cost(encoded))
         return encoded
 
-    def _remember_pixels(self, key: str, pixels: Pixels) -> Pixels:
-        self._pixels.put(key, pixels, pixels.nbytes)
-        return pixels
+    def _load(self, image: StoredImage) -> "LoadedImage":
+        from comask.data import images  # brings torch
+
+        content = _content(image)
+        with self._decoding:
+            loaded = images.load(content, name=image.file_name)
+        self._remember(_place_of(image), loaded)
+        return loaded
+
+    def _remember(self, place: str, loaded: "LoadedImage") -> None:
+        from comask.data import images  # was needed to load it
+
+        self._pixels.put(place, loaded.pixels, loaded.pixels.nbytes)
+        if loaded.original is None:
+            self._ranges.put(place, None)
+        else:
+            self._greys.put(place, loaded.original, loaded.original.nbytes)
+            self._ranges.put(place, images.grey_range(loaded.original))
 
     def _store(self, key: str, content: bytes, name: str) -> StoredImage:
         path = self._folder / f"{key}.image"
@@ -280,7 +312,7 @@ def clean_name(file_name: str) -> str:
 
 
 def encode_picture(pixels: Pixels) -> Encoded:
-    """Encode (H, W, 3) RGB in full size."""
+    """Encode (H, W, 3) RGB or (H, W) grey in full size."""
     if pixels.shape[0] * pixels.shape[1] <= LOSSLESS_PIXELS:
         return _encode(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1], "image/png")
     full_colour = [
@@ -302,8 +334,9 @@ def encode_thumbnail(pixels: Pixels) -> Encoded:
 
 
 def _encode(pixels: Pixels, suffix: str, flags: list[int], media_type: str) -> Encoded:
-    done, content = cv2.imencode(suffix, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), flags)
-    assert done, "an 8-bit colour image can always be encoded"
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, content = cv2.imencode(suffix, stored, flags)
+    assert done, "an 8-bit image can always be encoded"
     return Encoded(content.tobytes(), media_type)
 
 

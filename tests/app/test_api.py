@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 
 from app import api
 from app.actions import export
@@ -126,6 +127,69 @@ def test_a_sample_that_vanished_is_one_sentence(client: Client) -> None:
     image.path.unlink()
     answer = opened.get(f"/api/images/{image.key}")
     assert answer.status_code == 404
+
+
+def deep(services: Services) -> tuple[str, NDArray[np.uint16]]:
+    """Upload a 16-bit ramp of 3,000 .. 22,990 in steps of 10; says its key and its values."""
+    grey = (np.arange(2000, dtype=np.uint16) * 10 + 3000).reshape(40, 50)
+    done, content = cv2.imencode(".png", grey)
+    assert done
+    return services.images.add(content.tobytes(), "deep.png").image.key, grey
+
+
+def test_a_deep_picture_is_shown_in_the_window_that_is_asked_for(client: Client) -> None:
+    opened, services = client
+    key, grey = deep(services)
+    answer = opened.get(f"/api/images/{key}?low=3000&high=5550.0")
+    assert answer.headers["content-type"] == "image/png"
+    decoded = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_UNCHANGED)
+    # 2,550 values over 255 levels: steps of ten
+    np.testing.assert_array_equal(decoded, (grey.clip(3000, 5550) - 3000) // 10)
+    # what the model sees stays as it is
+    plain = opened.get(f"/api/images/{key}").content
+    decoded = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_COLOR_RGB)
+    image = services.images.find(key)
+    assert image is not None
+    np.testing.assert_array_equal(decoded, services.images.pixels(image))
+
+
+def test_the_range_of_a_deep_picture_is_in_its_document_too(client: Client) -> None:
+    opened, services = client
+    key, _ = deep(services)
+    found = opened.get(f"/api/images/{key}/range").json()
+    assert (found["bits"], found["low"], found["high"]) == (16, 3000, 22990)
+    assert found["shown"] == pytest.approx([3019.99, 22970.01])  # 0.1 % of 2,000 is 1.999 steps
+    for room in ("documents", "labels"):
+        assert opened.get(f"/api/{room}/{key}").json()["image"]["grey"] == found
+
+
+def test_eight_bits_have_no_window(client: Client) -> None:
+    opened, services = client
+    key = key_of_first(services)
+    found = opened.get(f"/api/images/{key}/range").json()
+    assert found == {"bits": 8, "low": 0, "high": 255, "shown": [0, 255]}
+    for room in ("documents", "labels"):
+        assert "grey" not in opened.get(f"/api/{room}/{key}").json()["image"]
+    answer = opened.get(f"/api/images/{key}?low=1&high=2")
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": "sample-0.png has 8 bits a channel: all of it is shown."}
+
+
+@pytest.mark.parametrize(
+    "window",
+    ["low=1", "high=1", "low=2&high=2", "low=3&high=2", "low=nan&high=1", "low=0&high=inf"],
+)
+def test_a_window_that_is_none_is_one_sentence(client: Client, window: str) -> None:
+    opened, services = client
+    key, _ = deep(services)
+    answer = opened.get(f"/api/images/{key}?{window}")
+    assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
+
+
+@pytest.mark.parametrize("key", ["x", "0" * 32, "%00"])
+def test_the_range_of_an_unknown_picture_is_one_sentence(client: Client, key: str) -> None:
+    answer = client[0].get(f"/api/images/{key}/range")
+    assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
 
 
 # -- exports ------------------------------------------------------------------------------------

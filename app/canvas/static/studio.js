@@ -28,6 +28,7 @@
       this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
       this.strip = new parts.Strip(this.find, { onpick: (image) => this.openImage(image) });
       this.figures = new parts.Figures(this.find);
+      this.windowing = new parts.Windowing(this.find, this.viewer, this.store);
       this.browse = new parts.Browse(this);
       parts.cover(element, this.find, "curves-place", "curves");
       this.buildInspector();

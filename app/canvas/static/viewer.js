@@ -59,6 +59,7 @@
     showPhoto(image, url) {
       this.photo.show(image, url);
       this.redraw("photo");
+      this.onphoto?.(url);
     }
 
     resize() {
