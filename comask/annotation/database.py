@@ -49,11 +49,11 @@ class Database:
         """
 
         def make(connection: sa.Connection) -> str:
-            _ABOUT.metadata.create_all(connection)
-            tables.create_all(connection)
+            _ABOUT.create(connection, checkfirst=True)
             query = sa.select(_ABOUT.c.value).where(_ABOUT.c.key == what)
             known = connection.execute(query).scalar()
             if known is None:
+                tables.create_all(connection)
                 row = {"key": what, "value": str(format)}
                 connection.execute(sa.insert(_ABOUT).values(row))
             return known or str(format)

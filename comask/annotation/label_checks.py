@@ -65,7 +65,7 @@ def gesture(given: Gesture) -> None:
     uid, count = Counter(uids).most_common(1)[0] if uids else ("", 0)
     if count > 1:
         raise InputError(f"The label {uid} is named twice in one gesture")
-    if sum(len(label.mask.counts) for label in given.put) > MOST_TEXT:
+    if sum(len(str(label.mask.counts)) for label in given.put) > MOST_TEXT:
         raise InputError("The masks of one gesture are too long")
 
 

@@ -29,6 +29,18 @@ _CATEGORY, _PROPOSED = FIELDS.index("category"), FIELDS.index("proposed_category
 
 # The class under which a label is counted: the one that the model gave it.
 _CLASS = sa.func.coalesce(LABELS.c.proposed_category, LABELS.c.category)
+_KNOWN = sa.select(EFFORT.c.uid).where(EFFORT.c.image == sa.bindparam("of"))
+_MORE = (
+    sa.update(EFFORT)
+    .where(*(EFFORT.c[name] == sa.bindparam(f"new_{name}") for name in ("image", "uid", "project")))
+    .values(
+        checkpoint=sa.bindparam("new_checkpoint"),
+        category=sa.bindparam("new_category"),
+        actions=EFFORT.c.actions + sa.bindparam("new_actions"),
+        seconds=EFFORT.c.seconds + sa.bindparam("new_seconds"),
+    )
+)
+_FIRST = sa.insert(EFFORT)
 
 
 def spend(
@@ -43,41 +55,17 @@ def spend(
     if not actions and not seconds:
         return
     parts = len(labels) or 1
-    rows = [
-        {
-            "of": image,
-            "name": uid,
-            "more": actions / parts,
-            "longer": seconds / parts,
-            **_about(one),
-        }
-        for uid, one in (labels or {"": None}).items()
-    ]
-    known = sa.select(EFFORT.c.uid).where(EFFORT.c.image == image)
-    here = set(connection.execute(known).scalars())
-    old = [row for row in rows if row["name"] in here]
-    new = [row for row in rows if row["name"] not in here]
+    one = {"image": image, "project": project, "actions": actions / parts}
+    one["seconds"] = seconds / parts
+    rows = [one | {"uid": uid, **_about(record)} for uid, record in (labels or {"": None}).items()]
+    here = set(connection.execute(_KNOWN, {"of": image}).scalars())
+    old = [row for row in rows if row["uid"] in here]
     if old:
-        one = sa.and_(EFFORT.c.image == sa.bindparam("of"), EFFORT.c.uid == sa.bindparam("name"))
-        more = {
-            "actions": EFFORT.c.actions + sa.bindparam("more"),
-            "seconds": EFFORT.c.seconds + sa.bindparam("longer"),
-        }
-        connection.execute(sa.update(EFFORT).where(one).values(more), old)
+        more = [{f"new_{name}": value for name, value in row.items()} for row in old]
+        connection.execute(_MORE, more)
+    new = [row for row in rows if row["uid"] not in here]
     if new:
-        values = [
-            {
-                "image": image,
-                "uid": row["name"],
-                "project": project,
-                "checkpoint": row["checkpoint"],
-                "category": row["category"],
-                "actions": row["more"],
-                "seconds": row["longer"],
-            }
-            for row in new
-        ]
-        connection.execute(sa.insert(EFFORT), values)
+        connection.execute(_FIRST, new)
 
 
 def counts(connection: sa.Connection, project: int) -> dict[tuple[str, int], dict[str, int]]:
@@ -198,7 +186,7 @@ def _parts(values: Sequence[int]) -> list[Sequence[int]]:
     return [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
 
 
-def _about(record: Record | None) -> dict[str, Any]:
+def _about(record: Record | None) -> dict[str, object]:
     """Tell where a label is counted: a model's checkpoint, "" for drawn ones, or nowhere."""
     if record is None or record[_ORIGIN] == "file":
         return {"checkpoint": None, "category": None}

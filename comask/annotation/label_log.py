@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from comask.annotation import label_checks, rle
 from comask.annotation.label_ledger import spend
-from comask.annotation.label_sheets import insert, locked_sheets, move
+from comask.annotation.label_sheets import insert, move, to_sheet
 from comask.annotation.label_tables import (
     ACTORS,
     ACTS,
@@ -26,9 +26,23 @@ from comask.annotation.label_tables import (
     to_label,
     to_record,
 )
-from comask.annotation.labels import Gesture, Label
+from comask.annotation.labels import Gesture, ImageState, Label, Sheet
 from comask.annotation.records import Size
 from comask.errors import ConflictError, InputError
+
+_OF: sa.BindParameter[int] = sa.bindparam("of")
+_NAME: sa.BindParameter[str] = sa.bindparam("name")
+_KEY = sa.select(LOG).where(LOG.c.project == _OF, LOG.c.key == _NAME)
+_BATCH = (
+    sa.select(ACTS.c.id)
+    .where(ACTS.c.actor == _OF, ACTS.c.batch == _NAME, ACTS.c.standing == "done")
+    .order_by(ACTS.c.id.desc())
+    .limit(1)
+)
+_GONE = (
+    sa.update(ACTS).where(ACTS.c.actor == _OF, ACTS.c.standing == "undone").values(standing="gone")
+)
+_APPEND = sa.insert(LOG)
 
 
 @dataclass(frozen=True)
@@ -40,7 +54,7 @@ class Entry:
     """
 
     changes: Sequence[Change] = ()
-    state: tuple[str, str] | None = None
+    state: tuple[ImageState, ImageState] | None = None
 
     def pack(self) -> bytes:
         """Write a payload."""
@@ -57,7 +71,7 @@ class Entry:
 
     def reversed(self) -> "Entry":
         """Give what undoes it."""
-        state = None if self.state is None else self.state[::-1]
+        state = None if self.state is None else (self.state[1], self.state[0])
         return Entry([(uid, after, before) for uid, before, after in self.changes], state)
 
     def applied(self, records: Records) -> Records:
@@ -79,8 +93,7 @@ class Entry:
 
 def known_key(connection: sa.Connection, project: int, key: str) -> sa.Row[Any] | None:
     """Find the entry of a key."""
-    query = sa.select(LOG).where(LOG.c.project == project, LOG.c.key == key)
-    return connection.execute(query).first()
+    return connection.execute(_KEY, {"of": project, "name": key}).first()
 
 
 def refuse_stale(connection: sa.Connection, sheet: sa.Row[Any], revision: int, actor: str) -> None:
@@ -154,10 +167,9 @@ def _planned(sheet: sa.Row[Any], records: Records, gesture: Gesture) -> Entry:
     count = len(records) + sum((new is not None) - (old is not None) for _, old, new in changes)
     if count > label_checks.MOST_LABELS:
         raise InputError(f"An image holds at most {label_checks.MOST_LABELS:,} labels")
-    state = None
-    if gesture.state not in (None, sheet.state):
-        state = (sheet.state, str(gesture.state))
-    return Entry(changes, state)
+    if gesture.state is None or gesture.state == sheet.state:
+        return Entry(changes)
+    return Entry(changes, (sheet.state, gesture.state))
 
 
 def do(
@@ -166,8 +178,8 @@ def do(
     records: Records,
     actor: int,
     gesture: Gesture,
-) -> tuple[sa.Row[Any], Records]:
-    """Do a gesture to a sheet that is held, and log it; gives what is there after it."""
+) -> Sheet:
+    """Do a gesture to a sheet that is held, and log it; gives the sheet after it."""
     entry = _planned(sheet, records, gesture)
     states = {sheet.image: entry.state[1]} if entry.state else {}
     moved = move(connection, {sheet.image: sheet}, {sheet.image: entry.changes}, states)
@@ -187,12 +199,12 @@ def do(
         "touched": entry.touched() if moved else _named(gesture),
         "payload": entry.pack(),
     }
-    connection.execute(sa.insert(LOG).values(values))
+    connection.execute(_APPEND, values)
     after = entry.applied(records)
     names = [uid for uid, _, _ in entry.changes] or [label.uid for label in gesture.put]
     touched = {uid: after.get(uid) or records[uid] for uid in names}
     spend(connection, sheet.project, sheet.image, touched, gesture.actions, gesture.seconds)
-    return (locked_sheets(connection, [sheet.image])[sheet.image] if moved else sheet), after
+    return to_sheet(sheet, after, moved)
 
 
 def note(
@@ -219,7 +231,7 @@ def note(
         "touched": orjson.dumps({"put": [], "drop": []}).decode(),
         "payload": b"",
     }
-    connection.execute(sa.insert(LOG).values(values))
+    connection.execute(_APPEND, values)
     spend(connection, project, image, {}, *effort)
 
 
@@ -240,14 +252,10 @@ def told(row: sa.Row[Any]) -> dict[str, object]:
 def _act(connection: sa.Connection, actor: int, gesture: Gesture) -> int:
     """Find the act that a gesture belongs to: its batch where that stands, or a new one."""
     if gesture.batch:
-        query = sa.select(ACTS.c.id).where(
-            ACTS.c.actor == actor, ACTS.c.batch == gesture.batch, ACTS.c.standing == "done"
-        )
-        found: int | None = connection.execute(query.order_by(ACTS.c.id.desc()).limit(1)).scalar()
+        found = connection.execute(_BATCH, {"of": actor, "name": gesture.batch}).scalar()
         if found is not None:
-            return found
-    undone = sa.and_(ACTS.c.actor == actor, ACTS.c.standing == "undone")
-    connection.execute(sa.update(ACTS).where(undone).values(standing="gone"))
+            return int(found)
+    connection.execute(_GONE, {"of": actor})
     values = {
         "actor": actor,
         "kind": gesture.kind,

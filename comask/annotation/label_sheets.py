@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from comask.annotation.label_tables import (
     ACTORS,
+    ACTS,
     IMAGES,
     PROJECTS,
     SHEETS,
@@ -26,10 +27,26 @@ from comask.annotation.label_tables import (
     to_record,
     write_labels,
 )
-from comask.annotation.labels import STATES, Sheet
+from comask.annotation.labels import STATES, ImageState, Sheet
 from comask.annotation.records import Size
 
 _AT_ONCE = 50  # sheets in memory
+
+
+# written once: SQLAlchemy takes longer to put a question together than SQLite to answer it
+_NAME: sa.BindParameter[str] = sa.bindparam("name")
+_OF: sa.BindParameter[int] = sa.bindparam("of")
+_PROJECT = sa.select(PROJECTS.c.id).where(PROJECTS.c.name == _NAME)
+_OWN_PROJECT = sa.select(PROJECTS).where(PROJECTS.c.name == _NAME).with_for_update()
+_SHARED_PROJECT = sa.select(PROJECTS).where(PROJECTS.c.name == _NAME).with_for_update(read=True)
+_ACTOR = (
+    sa.select(ACTORS.c.id).where(ACTORS.c.project == _OF, ACTORS.c.name == _NAME).with_for_update()
+)
+_IMAGE = sa.select(IMAGES.c.id).where(IMAGES.c.project == _OF, IMAGES.c.name == _NAME)
+_SHEETS = sa.select(SHEETS).where(SHEETS.c.image.in_(sa.bindparam("images", expanding=True)))
+_LOCKED_SHEETS = _SHEETS.order_by(SHEETS.c.image).with_for_update()
+_MOVE = sa.update(SHEETS).where(SHEETS.c.image == _OF)
+_INSERT = {table.name: sa.insert(table) for table in (PROJECTS, ACTORS, IMAGES, ACTS, SHEETS)}
 
 
 @dataclass(frozen=True)
@@ -38,48 +55,47 @@ class Moved:
 
     image: int
     revision: int
-    state: str
+    state: ImageState
 
 
 def project_id(connection: sa.Connection, name: str) -> int | None:
     """Find a project's number; None where it is not there."""
-    query = sa.select(PROJECTS.c.id).where(PROJECTS.c.name == name)
-    return connection.execute(query).scalar()
+    return connection.execute(_PROJECT, {"name": name}).scalar()
 
 
 def locked_project(connection: sa.Connection, name: str, *, shared: bool) -> sa.Row[Any]:
     """Find or make a project and hold it; ``shared``: its classes and numbers just stay."""
-    number = project_id(connection, name)
-    if number is None:
-        number = insert(connection, PROJECTS, {"name": name, "next_number": 1})
-    query = sa.select(PROJECTS).where(PROJECTS.c.id == number).with_for_update(read=shared)
-    return connection.execute(query).one()
+    query = _SHARED_PROJECT if shared else _OWN_PROJECT
+    found = connection.execute(query, {"name": name}).first()
+    if found is None:
+        insert(connection, PROJECTS, {"name": name, "next_number": 1})
+        found = connection.execute(query, {"name": name}).one()
+    return found
 
 
 def locked_actor(connection: sa.Connection, project: int, name: str) -> int:
     """Find or make an actor and hold them: whatever they do, they do it one after the other."""
-    query = sa.select(ACTORS.c.id).where(ACTORS.c.project == project, ACTORS.c.name == name)
-    found = connection.execute(query.with_for_update()).scalar()
-    return found or insert(connection, ACTORS, {"project": project, "name": name})
+    values = {"project": project, "name": name}
+    found = connection.execute(_ACTOR, {"of": project, "name": name}).scalar()
+    return found or insert(connection, ACTORS, values)
 
 
 def image_id(connection: sa.Connection, project: int, name: str) -> int:
     """Find or make an image's number."""
-    query = sa.select(IMAGES.c.id).where(IMAGES.c.project == project, IMAGES.c.name == name)
-    found = connection.execute(query).scalar()
-    return found or insert(connection, IMAGES, {"project": project, "name": name})
+    values = {"project": project, "name": name}
+    found = connection.execute(_IMAGE, {"of": project, "name": name}).scalar()
+    return found or insert(connection, IMAGES, values)
 
 
 def insert(connection: sa.Connection, table: sa.Table, values: Mapping[str, object]) -> int:
     """Add a row; gives its number, which begins at 1."""
-    (number,) = connection.execute(sa.insert(table).values(values)).inserted_primary_key or (0,)
+    (number,) = connection.execute(_INSERT[table.name], values).inserted_primary_key or (0,)
     return int(number)
 
 
 def locked_sheets(connection: sa.Connection, images: Sequence[int]) -> dict[int, sa.Row[Any]]:
     """Read sheets and hold them, in the order of their numbers."""
-    query = sa.select(SHEETS).where(SHEETS.c.image.in_(images)).order_by(SHEETS.c.image)
-    return {row.image: row for row in connection.execute(query.with_for_update())}
+    return {row.image: row for row in connection.execute(_LOCKED_SHEETS, {"images": images})}
 
 
 def begin(connection: sa.Connection, project: int, image: int, sheet: Sheet) -> sa.Row[Any]:
@@ -97,7 +113,7 @@ def begin(connection: sa.Connection, project: int, image: int, sheet: Sheet) -> 
         **dict.fromkeys(STATES, 0),
         **Counter(label.state for label in sheet.labels),
     }
-    connection.execute(sa.insert(SHEETS).values(values))
+    connection.execute(_INSERT[SHEETS.name], values)
     changes = {image: [(uid, None, record) for uid, record in records.items()]}
     write_labels(connection, project, {image: sheet.row}, changes)
     return locked_sheets(connection, [image])[image]
@@ -107,7 +123,7 @@ def move(
     connection: sa.Connection,
     sheets: Mapping[int, sa.Row[Any]],
     changes: Mapping[int, Sequence[Change]],
-    states: Mapping[int, str],
+    states: Mapping[int, ImageState],
 ) -> list[Moved]:
     """Change sheets that are held: image -> changes, image -> its new state; each counts one."""
     images = [image for image in sheets if changes.get(image) or image in states]
@@ -124,22 +140,22 @@ def move(
         about |= {"of": image, "revision": sheet.revision + 1}
         about["state"] = states.get(image, sheet.state)
         values.append(about)
-    connection.execute(sa.update(SHEETS).where(SHEETS.c.image == sa.bindparam("of")), values)
+    connection.execute(_MOVE, values)
     return [Moved(one["of"], one["revision"], one["state"]) for one in values]
 
 
-def to_sheet(row: sa.Row[Any], records: Records) -> Sheet:
-    """Build a sheet from its row and its labels."""
+def to_sheet(row: sa.Row[Any], records: Records, moved: Sequence[Moved] = ()) -> Sheet:
+    """Build a sheet from its row, and what has become of it since, and its labels."""
     size = (row.height, row.width)
     labels = [to_label(uid, record, size) for uid, record in records.items()]
     labels.sort(key=lambda label: (label.z, label.uid))
-    return Sheet(size, tuple(labels), row.revision, row.state, row.row)
+    at = moved[0] if moved else row
+    return Sheet(size, tuple(labels), at.revision, at.state, row.row)
 
 
 def sheets_of(connection: sa.Connection, names: Mapping[int, str]) -> dict[str, Sheet]:
     """Read some sheets: image number -> name gives name -> sheet, in that order."""
-    query = sa.select(SHEETS).where(SHEETS.c.image.in_(list(names)))
-    rows = {row.image: row for row in connection.execute(query)}
+    rows = {row.image: row for row in connection.execute(_SHEETS, {"images": list(names)})}
     labels = read_labels(connection, rows)
     return {name: to_sheet(rows[i], labels[i]) for i, name in names.items() if i in rows}
 

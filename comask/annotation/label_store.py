@@ -61,6 +61,15 @@ class SheetRow:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """What the sheets of a project hold together; ``done`` are images."""
+
+    sheets: int
+    done: int
+    counts: Mapping[State, int]
+
+
+@dataclass(frozen=True)
 class QueueRow:
     """One label of the review queue, without its mask."""
 
@@ -132,6 +141,23 @@ class LabelStore:
             )
         return found
 
+    def tally(self, project: str) -> Tally:
+        """Add up all sheets of a project; none of them is read one by one."""
+        done = sa.func.sum(sa.case((SHEETS.c.state == "done", 1), else_=0))
+        counts = [sa.func.sum(SHEETS.c[state]) for state in STATES]
+        asked: list[sa.ColumnElement[Any]] = [sa.func.count(), done, *counts]
+        query: sa.Select[Any] = sa.select(*asked).select_from(SHEETS).join(PROJECTS)
+        (row,) = self._database.read(query.where(PROJECTS.c.name == project))
+        sheets, ready, *sums = (int(value or 0) for value in row)
+        return Tally(sheets, ready, dict(zip(STATES, sums, strict=True)))
+
+    def images(self, project: str) -> list[str]:
+        """Name the images of a project that have a sheet, in the order in which they got it."""
+        query = sa.select(IMAGES.c.name).join(SHEETS, SHEETS.c.image == IMAGES.c.id)
+        query = query.join(PROJECTS, IMAGES.c.project == PROJECTS.c.id)
+        query = query.where(PROJECTS.c.name == project).order_by(IMAGES.c.id)
+        return [name for (name,) in self._database.read(query)]
+
     def apply(self, project: str, image: str, gesture: Gesture, base: Base) -> Applied:
         """Do what somebody did, in one transaction, on the disk when this returns.
 
@@ -170,8 +196,8 @@ class LabelStore:
             if known is None:
                 label_log.refuse_stale(connection, sheet, gesture.revision, gesture.actor)
                 _refuse_unknown_class(place, records, gesture.put)
-                sheet, records = label_log.do(connection, sheet, records, actor, gesture)
-            return Applied(label_sheets.to_sheet(sheet, records), repeated=known is not None)
+                return Applied(label_log.do(connection, sheet, records, actor, gesture))
+            return Applied(label_sheets.to_sheet(sheet, records), repeated=True)
 
         return self._database.write(work, tries=_TRIES)
 

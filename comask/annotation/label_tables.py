@@ -192,6 +192,13 @@ NUMBERS = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("project", "number"),
 )
+_READ = sa.select(LABELS.c.image, LABELS.c.uid, *(LABELS.c[name] for name in FIELDS)).where(
+    LABELS.c.image.in_(sa.bindparam("images", expanding=True))
+)
+_DELETE = sa.delete(LABELS).where(
+    LABELS.c.image == sa.bindparam("of"), LABELS.c.uid == sa.bindparam("name")
+)
+_INSERT = sa.insert(LABELS)
 
 
 def to_record(label: Label) -> Record:
@@ -237,12 +244,11 @@ def state_of(record: Record) -> str:
 
 def read_labels(connection: sa.Connection, images: Iterable[int]) -> dict[int, Records]:
     """Read all labels of some images: image -> uid -> record."""
-    columns = [LABELS.c.image, LABELS.c.uid, *(LABELS.c[name] for name in FIELDS)]
     found: dict[int, Records] = {image: {} for image in images}
     asked = list(found)
     for start in range(0, len(asked), _AT_ONCE):
-        some = LABELS.c.image.in_(asked[start : start + _AT_ONCE])
-        for image, uid, *record in connection.execute(sa.select(*columns).where(some)):
+        some = {"images": asked[start : start + _AT_ONCE]}
+        for image, uid, *record in connection.execute(_READ, some):
             found[image][uid] = tuple(record)
     return found
 
@@ -273,10 +279,9 @@ def write_labels(
         if after is not None
     ]
     if gone:
-        one = sa.and_(LABELS.c.image == sa.bindparam("of"), LABELS.c.uid == sa.bindparam("name"))
-        connection.execute(sa.delete(LABELS).where(one), gone)
+        connection.execute(_DELETE, gone)
     if here:
-        connection.execute(sa.insert(LABELS), here)
+        connection.execute(_INSERT, here)
 
 
 def _float(value: float | None) -> float | None:

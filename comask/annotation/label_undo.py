@@ -148,25 +148,27 @@ def _turn_some(
         kept[row.image] = (Entry(possible, state), clashes)
     changes = {image: entry.changes for image, (entry, _) in kept.items()}
     states = {image: entry.state[1] for image, (entry, _) in kept.items() if entry.state}
-    moved = move(connection, sheets, changes, states)
-    of = {row.image: row.seq for row in some}
-    rows = []
-    for one in moved:
-        entry, clashes = kept[one.image]
-        left = {"skipped": clashes, "state": entry.state is not None}
-        rows.append(
-            _logged(somebody, act.id, way)
-            | {
-                "image": one.image,
-                "of": of[one.image],
-                "revision": one.revision,
-                "touched": entry.touched(),
-                "payload": orjson.dumps(left),
-            }
-        )
+    moved = {one.image: one for one in move(connection, sheets, changes, states)}
+    rows = [
+        _logged(somebody, act.id, way)
+        | {
+            "image": row.image,
+            "of": row.seq,
+            "revision": moved[row.image].revision,
+            "touched": kept[row.image][0].touched(),
+            "payload": _left_alone(*kept[row.image]),
+        }
+        for row in some
+        if row.image in moved
+    ]
     if rows:
         connection.execute(sa.insert(LOG), rows)
-    return [one.image for one in moved]
+    return [row.image for row in some if row.image in moved]
+
+
+def _left_alone(entry: Entry, clashes: Sequence[str]) -> bytes:
+    """Write the payload: what of the entry that is undone was not undone."""
+    return orjson.dumps({"skipped": clashes, "state": entry.state is not None})
 
 
 def _entries(connection: sa.Connection, seqs: Sequence[int], way: Way) -> dict[int, Entry]:

@@ -23,13 +23,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def database(server: str) -> str:
-    """Make an empty database and give its URL."""
+    """Make a schema without tables and give the URL of a database that sees nothing else."""
     name = f"t{uuid.uuid4().hex}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE SCHEMA {name}")
     engine.dispose()
-    return server.replace("/postgres?", f"/{name}?")
+    return f"{server}&options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
