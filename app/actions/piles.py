@@ -10,6 +10,7 @@ from app.actions.prelabel import categories_of, model_of, settled_mapping
 from app.canvas.prelabel_asked import PileAsked
 from app.services import CheckpointFile, Services
 from app.services.sheets import Listed, Project
+from comask.annotation import rle
 from comask.annotation.labels import Gesture, Sheet
 from comask.errors import ComaskError, ConflictError, InputError
 
@@ -24,13 +25,22 @@ _TRIES = 5  # beside somebody who changes the same image
 
 
 @dataclass(frozen=True)
+class _Found:
+    """An instance: the project's class, its class score, x, y, w, h in image pixels."""
+
+    category: int | None
+    class_score: float
+    bbox: Sequence[float]
+
+
+@dataclass(frozen=True)
 class _Compared:
     """One image's labels beside what the checkpoint found, as rows of piles at any bar."""
 
     pairs: "tuple[Pair, ...]"
     uids: tuple[str, ...]  # of the labels
     categories: tuple[int, ...]  # of the labels
-    found: Mapping[int, tuple[int | None, float]]  # row -> the project's class, class score
+    found: "Mapping[int, _Found]"  # by row
 
 
 @dataclass(frozen=True)
@@ -167,7 +177,7 @@ class _Side:
             if not isinstance(known, _Compared):
                 known = self._compare(one)
                 if known is not None:
-                    size = 200 * (len(known.pairs) + len(known.uids) + 1)
+                    size = 300 * (len(known.pairs) + len(known.uids) + 1)
                     self.services.inspections.keep(key, known, size)
             yield one, known
 
@@ -188,7 +198,11 @@ class _Side:
             tuple(label.uid for label in sheet.labels),
             tuple(label.category for label in sheet.labels),
             {
-                pair.found: (ids[pair.found], float(prediction.class_scores[pair.found]))
+                pair.found: _Found(
+                    ids[pair.found],
+                    float(prediction.class_scores[pair.found]),
+                    rle.bbox(prediction.masks[pair.found]),
+                )
                 for pair in pairs
                 if pair.found is not None
             },
@@ -252,12 +266,14 @@ def _names(pair: "Pair", uids: Sequence[str]) -> tuple[str | None, str | None]:
 
 
 def _row(pair: "Pair", compared: _Compared) -> dict[str, Any]:
-    label, found = _names(pair, compared.uids)
-    category, score = compared.found.get(-1 if pair.found is None else pair.found, (None, None))
+    label, instance = _names(pair, compared.uids)
+    found = None if pair.found is None else compared.found[pair.found]
+    category = None if found is None else found.category
     return {
         "label": label,
-        "found": found,
+        "found": instance,
         "iou": pair.iou if pair.label is not None else 0.0,
         "category_id": category if pair.label is None else compared.categories[pair.label],
-        "class_score": score,
+        "class_score": None if found is None else found.class_score,
+        "bbox": None if found is None else list(found.bbox),
     }

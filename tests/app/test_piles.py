@@ -91,8 +91,14 @@ def test_planted_piles_are_found_and_counted(page: Page) -> None:
     assert (rows["extra"]["key"], rows["extra"]["label"]) == (f"d{project}-0", None)
     assert rows["missed"] == {
         "pile": "missed", "key": f"d{project}-0", "file_name": "0.png", "label": "t10",
-        "found": None, "iou": 0, "category_id": 1, "class_score": None,
+        "found": None, "iou": 0, "category_id": 1, "class_score": None, "bbox": None,
     }  # fmt: skip
+    file = services.checkpoints.find("first")
+    assert file is not None
+    found = services.predictions.get(services.checkpoints.identity(file), f"d{project}-0")
+    assert found is not None
+    mask = found.masks[int(rows["extra"]["found"][1:]) - 1]
+    assert rows["extra"]["bbox"] == list(rle.bbox(mask))
     halved = next(one for one in of_model(services, f"d{project}-2") if one.state == "edited")
     assert (rows["low"]["label"], rows["low"]["key"]) == (halved.uid, f"d{project}-2")
     assert rows["low"]["iou"] == pytest.approx(halved.kept)

@@ -239,3 +239,5 @@ def test_every_class_of_a_checkpoint_has_its_row(page: Page, site: Site) -> None
         "By hand\tcell\t10 drawn\t9.4\t30.0\t",
     ]
     assert page.title() == "canvas"
+    note = page.get_by_test_id("ledger-note")  # 94 + 42 + 180 + 7 + 7
+    expect(note).to_contain_text("In all: 330 actions in 19 minutes, looking included.")

@@ -136,6 +136,13 @@ def test_a_row_leads_to_its_instance_and_the_dialog_comes_back_as_it_was(
     assert wanted(page)[-1] == ["open", f"d{PROJECT}-0", "t0"]
 
 
+def test_what_has_no_label_is_pointed_at(page: Page, start: Start) -> None:
+    start()
+    row = page.get_by_test_id("piles-rows").locator("[data-at='0']")
+    row.get_by_role("button").click()
+    assert wanted(page) == [["open", f"d{PROJECT}-0", None], ["zoom", [0, 5, 10, 10]]]
+
+
 def test_long_piles_hold_only_what_is_in_sight(page: Page, start: Start) -> None:
     start(piles={**PILES, "extra": 50_000})
     rows = page.get_by_test_id("piles-rows")

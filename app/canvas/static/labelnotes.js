@@ -99,7 +99,10 @@
     cross.className = "cs-icon";
     element.setAttribute("aria-label", title);
     element.replaceChildren(dom.element("header", {}, dom.element("h1", {}, title), cross), ...children);
-    element.onclick = (event) => event.target === element && close(); // the backdrop
+    // the backdrop; an answer of false would keep radio buttons and links from doing what they do
+    element.onclick = (event) => {
+      if (event.target === element) close();
+    };
     element.onclose = () => find("canvas").focus({ preventScroll: true });
     if (!element.open) element.showModal();
     return { element, close };

@@ -20,6 +20,9 @@
     ["Verdict", "Beside drawing by hand"],
   ];
 
+  const NOTE = "Actions are strokes, clicks and keys; seconds leave idle time out. Both are spread over the instances that were kept, so what was deleted costs too.";
+
+  const time = (seconds) => (seconds < 90 ? forms.count(seconds, "second") : `${dom.grouped(seconds / 60)} minutes`);
   const kept = (row) => row.accepted + row.nudged + row.redrawn;
   const seen = (row) => kept(row) + row.rejected;
   const made = (row) => (row.checkpoint === "" ? row.drawn : kept(row));
@@ -86,22 +89,23 @@
       this.body = element("tbody", {});
       const heads = HEADS.map(([word, meaning]) => element("th", { scope: "col", title: meaning ?? false }, word));
       this.table = element("table", { "data-testid": "ledger-table", hidden: true }, element("thead", {}, element("tr", {}, ...heads)), this.body);
-      this.note = element("p", { class: "cs-quiet", hidden: true }, "Actions are strokes, clicks and keys; seconds leave idle time out. Both are spread over the instances that were kept, so what was deleted costs too.");
+      this.note = element("p", { class: "cs-quiet", "data-testid": "ledger-note", hidden: true });
       const scroll = element("div", { class: "cs-scroll", tabindex: "0", role: "region", "aria-label": "Effort by checkpoint and class" }, this.table);
       this.element = element("div", { class: "cs-form cs-wide cs-ledger", "data-testid": "ledger" }, this.text, scroll, this.note);
       this.labelling.dialog("Effort", this.element);
       const url = api.address("/api/labels/ledger", { project: this.labelling.project });
-      this.latest.ask(url, "The ledger", { done: ({ rows }) => this.show(rows), failed: (text) => this.fail(text), now: true });
+      this.latest.ask(url, "The ledger", { done: (answer) => this.show(answer), failed: (text) => this.fail(text), now: true });
     }
 
     fail(text) {
       this.text.replaceChildren(element("p", { class: "cs-complaint", "data-testid": "ledger-complaint" }, text));
     }
 
-    show(rows) {
+    show({ rows, actions = 0, seconds = 0 }) {
       const hand = rows.filter(({ checkpoint }) => checkpoint === "");
       this.text.replaceChildren(...sentences(rows).map((text) => element("p", { class: "cs-said" }, text)));
       this.table.hidden = this.note.hidden = rows.length === 0;
+      this.note.textContent = `${NOTE}${actions > 0 ? ` In all: ${forms.count(actions, "action")} in ${time(seconds)}, looking included.` : ""}`;
       const sorted = [...rows].sort((a, b) => (a.checkpoint === "") - (b.checkpoint === "") || a.checkpoint_name.localeCompare(b.checkpoint_name) || made(b) - made(a));
       this.body.replaceChildren(...sorted.map((row) => this.row(row, hand)));
     }

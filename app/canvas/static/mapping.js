@@ -69,7 +69,8 @@
 
     row({ name }) {
       const select = element("select", { "aria-label": `${name} becomes`, "data-testid": "mapping-to", "data-class": name });
-      const row = element("tr", { "data-testid": "mapping-row" }, element("th", { scope: "row" }, name), element("td", {}, element("span", { class: "cs-unmapped" }, "▲ no class here"), select));
+      const becomes = element("div", { class: "cs-becomes" }, element("span", { class: "cs-unmapped" }, "▲ no class here"), select);
+      const row = element("tr", { "data-testid": "mapping-row" }, element("th", { scope: "row" }, name), element("td", {}, becomes));
       const show = (every) => this.fill(select, row, name, every);
       show(false);
       for (const event of ["focus", "pointerdown"]) select.addEventListener(event, () => select.childElementCount < 3 && show(true)); // a hundred classes have ten thousand options
@@ -122,14 +123,21 @@
       const { unmapped, known } = this;
       const without = unmapped.length;
       const all = known?.classes.length ?? 0;
-      const sentence = without === 0 ? `All ${forms.count(all, "class", "classes")} of the checkpoint ${all === 1 ? "has one" : "have one"} here.` : `${without} of ${forms.count(all, "class", "classes")} of the checkpoint ${without === 1 ? "has" : "have"} none here: what is found of ${without === 1 ? "it" : "them"} is left out.`;
-      this.counted.textContent = known ? sentence : "";
+      this.counted.textContent = known ? sentence(without, all) : "";
       this.counted.toggleAttribute("data-unmapped", without > 0);
       this.all.hidden = without < 2;
       this.all.textContent = `Add all ${without} as new classes`;
       this.table.hidden = all === 0;
       this.onchange();
     }
+  }
+
+  function sentence(without, all) {
+    if (without > 0) {
+      const [have, them] = without === 1 ? ["has", "it"] : ["have", "them"];
+      return `${without} of ${forms.count(all, "class", "classes")} of the checkpoint ${have} none here: what is found of ${them} is left out.`;
+    }
+    return all === 1 ? "The one class of the checkpoint has one here." : `All ${dom.grouped(all)} classes of the checkpoint have one here.`;
   }
 
   parts.Mapping = Mapping;

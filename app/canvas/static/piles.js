@@ -14,11 +14,56 @@
   ];
   const DONE = { add: "added", dismiss: "dismissed", review: "sent back to review", reject: "rejected", take: "given the model's mask" };
 
+  // shows where something is that no label is made of yet: a dashed box, until another is picked or opened
+  class Pointing {
+    constructor(labelling) {
+      Object.assign(this, { labelling, key: null, bbox: null });
+      labelling.viewer.extras.push((context, view) => this.draw(context, view));
+      labelling.store.listen((changed) => {
+        if (this.key === null || !(changed.has("document") || changed.has("selected"))) return;
+        const here = labelling.store.document?.key === this.key;
+        if (here && changed.has("document") && !this.seen) requestAnimationFrame(() => this.look());
+        else if (this.seen && (!here || changed.has("selected"))) this.key = null;
+      });
+    }
+
+    at(key, bbox) {
+      const { labelling } = this;
+      labelling.store.set({ selected: null });
+      Object.assign(this, { key, bbox, seen: false });
+      labelling.openImage(key, null);
+      if (labelling.store.document?.key === key) this.look();
+    }
+
+    look() {
+      const { labelling, bbox } = this;
+      this.seen = true;
+      labelling.studio.zoomTo({ bbox });
+      labelling.viewer.redraw("marks");
+    }
+
+    draw(context, view) {
+      const { labelling, key, bbox } = this;
+      if (key === null || labelling.store.document?.key !== key) return;
+      const [x, y] = view.toScreen(bbox[0], bbox[1]);
+      context.save();
+      context.lineWidth = 4;
+      for (const [colour, dash] of [["rgb(0 0 0 / 0.7)", []], ["#fff", [7, 5]]]) {
+        context.strokeStyle = colour;
+        context.setLineDash(dash);
+        context.strokeRect(x, y, bbox[2] * view.scale, bbox[3] * view.scale);
+        context.lineWidth = 2;
+      }
+      context.restore();
+    }
+  }
+
   class Piles {
     constructor(labelling) {
       this.labelling = labelling;
       this.asked = { checkpoint: null, bar: 0.5, minScore: 0.5, pile: "extra" }; // as the dialog was left
       this.answer = null;
+      this.pointing = new Pointing(labelling);
       this.watch = new forms.Watch({ what: "The run", onstate: (state) => this.runCame(state), onlost: (text) => forms.say(this.complaint, text) });
     }
 
@@ -89,7 +134,8 @@
 
     jump(row) {
       this.dialog.close();
-      this.labelling.openImage(row.key, row.label ?? row.found);
+      if (row.label !== null) this.labelling.openImage(row.key, row.label);
+      else this.pointing.at(row.key, row.bbox);
     }
 
     choose(pile) {

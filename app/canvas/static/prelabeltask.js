@@ -19,7 +19,7 @@
       this.watch = new forms.Watch({ what: "The run", onstate: (state) => this.take(state), onlost: () => this.lose() });
       this.build();
       this.buildCorner(onopen);
-      labelling.place?.listen(() => this.resume());
+      for (const known of [labelling.place, labelling.store]) known.listen(() => this.resume()); // whose run it is shows with the image
       this.resume();
     }
 
