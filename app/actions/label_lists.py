@@ -1,6 +1,5 @@
 """Labels of a whole project: what is to be reviewed, which images, which classes, what it took."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,7 @@ def queue(
 ) -> dict[str, Any]:
     """List labels to be reviewed: ``page`` is the offset and how many at most.
 
-    Those of images that are gone are left out, and not counted as far as images can be removed.
+    Those of images that are not there any more are left out, and not counted.
     """
     total, rows = services.labels.queue(project.kept_as, order, states, *page)
     keys = services.sheets.keys(project, [(row.image, row.row) for row in rows])
@@ -51,21 +50,25 @@ def images(services: Services, project: Project, page: tuple[int, int]) -> dict[
 
     Such a one counts as many accepted labels as its annotation file has objects, crowds apart.
     """
-    kept = services.labels.sheets(project.kept_as)
-    there = services.sheets.keys(project, [(name, one.row) for name, one in kept.items()])
-    touched = {name: one for name, one in kept.items() if name in there}
-    times = services.sheets.times(project, touched)
-    counts: Counter[str] = Counter(dict.fromkeys(STATES, 0))
-    for one in touched.values():
-        counts.update(one.counts)
-    counts["accepted"] += services.sheets.objects(project, without=touched)
+    tally = services.labels.tally(project.kept_as)
+    reach = services.sheets.reach(project, tally.sheets)
+    odd = services.labels.sheets(project.kept_as, [*reach.gone, *reach.again])
+    more = {name: reach.again.get(name, 0) - 1 for name in odd}  # rows: one less for each gone
+    gone = [odd[name] for name in reach.gone if name in odd]
+    counts = {
+        state: count - sum(one.counts.get(state, 0) for one in gone)
+        for state, count in tally.counts.items()
+    }
+    counts["accepted"] += reach.objects
+    shown = services.sheets.listed(project, *page)
+    kept = services.labels.sheets(project.kept_as, [one.name for one in shown])
     return {
         "images": services.sheets.count(project),
-        "touched": sum(times.values()),
-        "done": sum(times[name] for name, one in touched.items() if one.state == "done"),
-        "counts": dict(counts),
+        "touched": tally.sheets + sum(more.values()),
+        "done": tally.done + sum(more[name] for name, one in odd.items() if one.state == "done"),
+        "counts": counts,
         "categories": listed(services.sheets.categories(project)),
-        "rows": [_row(one, kept.get(one.name)) for one in services.sheets.listed(project, *page)],
+        "rows": [_row(one, kept.get(one.name)) for one in shown],
     }
 
 
@@ -142,13 +145,10 @@ def _row(image: Listed, kept: SheetRow | None) -> dict[str, Any]:
 
 
 def _gone(services: Services, project: Project, states: Sequence[State]) -> int:
-    """Count labels of uploads that were removed; their work stays, and nobody can open it."""
-    if project.found is not None:
-        return 0
-    kept = services.labels.sheets(project.kept_as)
-    there = services.sheets.keys(project, [(name, one.row) for name, one in kept.items()])
-    gone = [one for name, one in kept.items() if name not in there]
-    return sum(one.counts.get(state, 0) for one in gone for state in states)
+    """Count labels of images that are not there any more, so that nobody can open them."""
+    reach = services.sheets.reach(project, services.labels.tally(project.kept_as).sheets)
+    gone = services.labels.sheets(project.kept_as, reach.gone) if reach.gone else {}
+    return sum(one.counts.get(state, 0) for one in gone.values() for state in states)
 
 
 def _checkpoint_names(services: Services) -> dict[str, str]:

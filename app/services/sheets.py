@@ -4,7 +4,8 @@ An image's labels are kept under its project and its name, so they outlive a cha
 removed upload and the server. A COCO file may name a file twice: then its rows share one sheet.
 """
 
-from collections.abc import Collection, Iterable
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.services.datasets import DatasetShelf
@@ -54,11 +55,27 @@ class Listed:
     objects: int
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Which sheets a project's images have.
+
+    gone     names of images that are not there any more; what was done to them is kept
+    again    names that several rows go by, and how many
+    objects  what people drew on images without a sheet, crowds apart
+    """
+
+    gone: tuple[str, ...]
+    again: Mapping[str, int]
+    objects: int
+
+
 class Sheets:
     """Find sheets, classes and keys; several threads may ask at once."""
 
     def __init__(self, labels: LabelStore, images: ImageStore, datasets: DatasetShelf) -> None:
         self._labels, self._images, self._datasets = labels, images, datasets
+        self._lock = threading.Lock()
+        self._reaches: dict[str, tuple[int, object, Reach]] = {}
 
     def project(self, name: str) -> Project | None:
         """Find a project by the name that pages use; None for a dataset that is not open."""
@@ -141,19 +158,25 @@ class Sheets:
             for row, one in records
         ]
 
-    def objects(self, project: Project, without: Collection[str]) -> int:
-        """Count what people drew on a project's images before, some images left out; no crowds."""
-        found = project.found
-        if found is None:
-            images = self._plain(project.name)
-            return sum(self._objects_of(one) for one in images if one.key not in without)
-        counts = found.truth_counts_of(found.rows_named(without)) if without else {}
-        return sum(found.truth_counts.values()) - sum(counts.values())
+    def reach(self, project: Project, sheets: int) -> Reach:
+        """Tell which sheets the project's images have, ``sheets`` in all.
 
-    def times(self, project: Project, names: Iterable[str]) -> dict[str, int]:
-        """Say how many rows go by a name: one, but where a COCO file names a file again."""
-        shared = {} if project.found is None else project.found.namesakes
-        return {name: len(shared.get(name, (0,))) for name in names}
+        Sheets are never removed, so as many are the same ones; the answer is remembered.
+        """
+        found = project.found
+        of = tuple(one.key for one in self._plain(project.name)) if found is None else found
+        with self._lock:
+            known = self._reaches.get(project.name)
+        if known is not None and known[0] == sheets and known[1] == of:
+            return known[2]
+        names = self._labels.images(project.kept_as)
+        if found is None:
+            made = self._reach_of_list(project, names)
+        else:
+            made = _reach_of_dataset(found, names)
+        with self._lock:
+            self._reaches[project.name] = len(names), of, made
+        return made
 
     def categories(self, project: Project) -> tuple[Category, ...]:
         """List a project's classes: as people set them, else those of its file."""
@@ -178,6 +201,12 @@ class Sheets:
 
     def _plain(self, source: str) -> tuple[StoredImage, ...]:
         return self._images.listed("samples" if source == "samples" else "uploads")
+
+    def _reach_of_list(self, project: Project, names: Sequence[str]) -> Reach:
+        images, touched = self._plain(project.name), set(names)
+        gone = touched - {one.key for one in images}
+        objects = sum(self._objects_of(one) for one in images if one.key not in touched)
+        return Reach(tuple(gone), {}, objects)
 
     def _objects_of(self, image: StoredImage) -> int:
         truth = self._images.truth(image)
@@ -207,6 +236,16 @@ def _rows(found: DatasetIndex, wanted: dict[str, int]) -> dict[str, int]:
         for row, image in zip(moved, found.images(moved), strict=True):
             rows.setdefault(image.file_name, row)
     return rows
+
+
+def _reach_of_dataset(found: DatasetIndex, names: Sequence[str]) -> Reach:
+    rows = found.rows_named(set(names))
+    again = {name: len(found.namesakes[name]) for name in names if name in found.namesakes}
+    gone: set[str] = set()
+    if len(rows) < len(names) - len(again) + sum(again.values()):
+        gone = set(names) - {one.file_name for one in found.images(rows)}
+    touched = sum(found.truth_counts_of(rows).values())
+    return Reach(tuple(gone), again, sum(found.truth_counts.values()) - touched)
 
 
 def _misfit(image: StoredImage, size: Size, said: Size) -> str:

@@ -412,6 +412,37 @@ def test_labels_outlive_a_changed_annotation_file(open_desk: OpenDesk, tmp_path:
     assert undone["images"] == [f"d{dataset}-4"]
 
 
+def test_an_image_that_left_the_annotation_file_is_not_listed(
+    open_desk: OpenDesk, tmp_path: Path
+) -> None:
+    services, dataset = open_desk()
+    for key in (f"d{dataset}-0", f"d{dataset}-2"):
+        do(services, key, gesture(key, 0, [put("n1", box(0, 5, 1, 6))], state="done"))
+    before = services.labels.state_hash(project_of(services, dataset).kept_as)
+    services.close()
+    changed = content()
+    changed["images"] = changed["images"][1:]
+    changed["annotations"] = changed["annotations"][4:]
+    write_json(tmp_path / "set" / "instances.json", changed)
+
+    services, _ = open_desk()
+    project = project_of(services, dataset)
+    listed = label_lists.images(services, project, (0, 10))
+    assert [row["file_name"] for row in listed["rows"]] == [
+        "b.png",
+        "twice.png",
+        "twice.png",
+        "wrong.png",
+    ]
+    # of the sheet: both rows of twice.png, with t21, t22 and n1; beside it 31 of wrong.png
+    assert (listed["images"], listed["touched"], listed["done"]) == (4, 2, 2)
+    assert (listed["counts"]["new"], listed["counts"]["accepted"]) == (1, 2 + 1)
+    found = label_lists.queue(services, project, "file", ("new",), (0, 10))
+    # it was begun at row 2, where the second row of twice.png is now
+    assert (found["total"], [row["key"] for row in found["rows"]]) == (1, [f"d{dataset}-2"])
+    assert services.labels.state_hash(project.kept_as) == before
+
+
 def test_labels_outlive_their_picture(open_desk: OpenDesk, tmp_path: Path) -> None:
     services, dataset = open_desk()
     key = f"d{dataset}-0"
@@ -493,8 +524,8 @@ def test_the_queue_names_images_by_their_keys(open_desk: OpenDesk) -> None:
     }
 
 
-def test_images_are_listed_with_what_they_hold(open_desk: OpenDesk) -> None:
-    services, dataset = open_desk()
+def test_images_are_listed_with_what_they_hold(open_on_both: OpenDesk) -> None:
+    services, dataset = open_on_both()
     propose(services, f"d{dataset}-1", proposal("m1", box(0, 0, 1, 1), 0.5))
     do(services, f"d{dataset}-1", gesture("k1", 1, state="done"))
     listed = label_lists.images(services, project_of(services, dataset), (1, 2))
