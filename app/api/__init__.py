@@ -10,6 +10,7 @@ from app.api import (
     fields,
     grid,
     images,
+    label_exports,
     labels,
     maps,
     metrics,
@@ -27,7 +28,7 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter()
     rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
     inspecting = (maps, fields, ablation)
-    labelling = (labels, prelabel)
+    labelling = (label_exports, labels, prelabel)
     for room in (*rooms, *inspecting, *labelling):
         routes.include_router(room.router(services))
 

@@ -64,6 +64,8 @@ def _read_jsons(found: Iterator[tuple[str, bytes]], known: Known, name: str) -> 
 
 def _read_coco(data: bytes, known: Known, name: str) -> Arrived:
     content = coco.parse(data, name)
+    if known.grow and not known.categories:  # under the file's own ids
+        known = replace(known, categories=content.categories)
     sorter = Sorter(known)
     homes = {}
     met = 0

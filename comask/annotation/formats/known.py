@@ -24,11 +24,13 @@ class Known:
     """The images and classes that a file's labels can be about.
 
     size  finds an image's upright size; raises a ComaskError for one that can't be opened
+    grow  take the file's classes where none are known; they are left out otherwise
     """
 
     images: Sequence[ImageRecord]
     categories: Sequence[Category]
     size: Callable[[ImageRecord], Size] = own_size
+    grow: bool = False
 
     def image(self, name: str) -> ImageRecord | None:
         """Find an image by a path, in another folder too where only one image can be meant.
@@ -85,7 +87,7 @@ class Arrived:
     """Labels of a file, on known images.
 
     dataset    known images that the file speaks of, with or without labels, under their own ids;
-               known classes; labels with the ids of the file, or counted
+               known classes, and grown ones; labels with the ids of the file, or counted
     skipped    labels that are left out
     sentences  why, the first hundred
     proposed   whether the labels are a model's findings
@@ -106,6 +108,7 @@ class Sorter:
         self._images: dict[int, ImageRecord] = {}
         self._annotations: list[Annotation] = []
         self._classes: dict[str, int | None] = {}
+        self._grown: list[Category] = []
 
     def meet(self, image: ImageRecord, size: Size) -> bool:
         """Note that the file speaks of an image of some size.
@@ -131,11 +134,18 @@ class Sorter:
     def category(self, name: str) -> int | None:
         """Find a class; one that nobody knows is noted."""
         if name not in self._classes:
-            self._classes[name] = self.known.category(name)
+            known = self.known.category(name)
+            self._classes[name] = self._grow(name) if known is None else known
         found = self._classes[name]
         if found is None:
             self.notes.add(f"there is no class {shortened(name)} here, so its labels are left out")
         return found
+
+    def _grow(self, name: str) -> int | None:
+        if not self.known.grow or self.known.categories:
+            return None
+        self._grown.append(Category(len(self._grown) + 1, name))
+        return self._grown[-1].id
 
     def add(self, annotation: Annotation) -> None:
         """Take a label of an image that was met; one without pixels is noted."""
@@ -148,7 +158,9 @@ class Sorter:
     def arrived(self, *, proposed: bool = False) -> Arrived:
         """Give what was collected."""
         dataset = Dataset(
-            tuple(self._images.values()), tuple(self._annotations), tuple(self.known.categories)
+            tuple(self._images.values()),
+            tuple(self._annotations),
+            (*self.known.categories, *self._grown),
         )
         return Arrived(dataset, self.notes.count, tuple(self.notes.sentences), proposed)
 
