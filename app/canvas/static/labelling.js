@@ -47,7 +47,7 @@
       // after a click the keys work on: the focus goes back to the picture
       this.studio.root.addEventListener("click", (event) => {
         if (!this.active || event.detail === 0 || event.target.closest("dialog, input, select, textarea, label, canvas")) return;
-        if (!event.target.closest("button")) return;
+        if (!event.target.closest("button, .cs-row, .cs-label-images")) return;
         this.gesture();
         this.focus();
       });
@@ -205,7 +205,12 @@
 
     opening() {
       const { key, opened } = this;
-      if (key !== this.last) this.leave();
+      const { studio, place } = this;
+      if (opened && studio.browse.inDataset) studio.address.quietly(() => place.set({ mode: "viewer" })); // Browse shows it too, then
+      if (key !== this.last) {
+        this.leave();
+        this.pages.mark();
+      }
       this.last = key;
       this.choice.prune();
       if (opened?.label.note && key !== this.noted) this.say(opened.label.note);

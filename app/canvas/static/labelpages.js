@@ -189,7 +189,7 @@
     }
 
     mark() {
-      const at = this.placeOf(this.labelling.key ?? this.labelling.place.image);
+      const at = this.placeOf(this.labelling.place.image ?? this.labelling.key);
       const moved = at !== this.at;
       this.at = at;
       this.rows.at = at;

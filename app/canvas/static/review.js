@@ -79,7 +79,7 @@
       const { opened } = this.labelling;
       const wanted = new Set(this.settings.states);
       const found = (opened?.instances ?? []).filter(({ state }) => wanted.has(state)).sort(within[this.order]);
-      this.rows = found.map(({ id, state }) => ({ key: opened.key, id, state, seen: false }));
+      this.rows = found.map(({ id, state, classScore: score }) => ({ key: opened.key, id, state, score, seen: false }));
       [this.total, this.ended] = [this.rows.length, true];
       this.changed();
     }
@@ -101,7 +101,7 @@
       }
       if (turn !== this.turn) return false;
       const known = new Set(this.rows.map(({ key, id }) => `${key} ${id}`));
-      const fresh = answer.rows.filter(({ key, id }) => !known.has(`${key} ${id}`)).map(({ key, id, state }) => ({ key, id: String(id), state, seen: false }));
+      const fresh = answer.rows.filter(({ key, id }) => !known.has(`${key} ${id}`)).map(({ key, id, state, class_score: score }) => ({ key, id: String(id), state, score: score ?? null, seen: false }));
       this.rows.push(...fresh);
       this.total = answer.total;
       this.ended = answer.rows.length < LIMIT;
@@ -135,7 +135,12 @@
     }
 
     waits(row) {
-      return !row.seen && this.settings.states.includes(row.state);
+      return !row.seen && this.settings.states.includes(row.state) && !this.hides(row);
+    }
+
+    // the score slider hides proposals, here as on the picture
+    hides({ state, score }) {
+      return state === "proposed" && score !== null && Math.fround(score) <= Math.fround(this.store.threshold);
     }
 
     // the next row that waits, from a place on; once round where `again` says so
@@ -177,6 +182,8 @@
       const { labelling, settings } = this;
       const what = settings.scope === "image" ? "this image" : "this dataset";
       if (settings.scope === "image") return labelling.say(`All of ${what} is reviewed.`, parts.labelButton("review-dataset", "Go on with the dataset", "Review every image", () => this.set({ scope: "dataset" })));
+      const hidden = this.rows.filter((row) => settings.states.includes(row.state) && this.hides(row)).length;
+      if (hidden > 0) return labelling.say(`All is reviewed but ${dom.grouped(hidden)} below the score slider.`, parts.labelButton("review-below", "Show them too", "The slider goes to 0", () => this.store.setThreshold(0)));
       const buttons = labelling.export ? [parts.labelButton("review-export", "Export", "Write a COCO file, with its certificate", () => labelling.export.open())] : [];
       return labelling.say("All reviewed: export.", ...buttons);
     }
