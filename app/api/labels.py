@@ -153,7 +153,9 @@ def _gesture(services: Services, request: Request, key: str, content: bytes) -> 
     try:
         return _answer(request, _told(lambda: labels.applied(services, image, asked), ours=True))
     except ConflictError as error:
-        return _answer(request, labels.conflict(services, image, asked, error), 409)
+        refusal = error
+        explained = _told(lambda: labels.conflict(services, image, asked, refusal))
+        return _answer(request, explained, 409)
 
 
 async def _reverted(services: Services, request: Request, *, redo: bool) -> Response:
