@@ -34,8 +34,13 @@ def test_an_export_is_asked_for_as_it_was_set(page: Page, site: Site) -> None:
     page.get_by_test_id("export-provenance").uncheck()
     page.get_by_test_id("export-start").click()
     expect(page.get_by_test_id("export-file")).to_be_visible()
+    page.get_by_test_id("export-format-results").check()
+    expect(page.get_by_test_id("export-bar")).to_be_hidden()
+    page.get_by_test_id("export-start").click()
+    page.wait_for_function("!document.querySelector('[data-testid=export-result]').hidden")
     page.get_by_test_id("export-format-yolo").check()
     expect(page.get_by_test_id("export-masks")).to_be_hidden()
+    expect(page.get_by_test_id("export-bar")).to_be_visible()
     expect(page.get_by_test_id("export-provenance")).to_be_hidden()
     page.get_by_test_id("export-start").click()
     page.wait_for_function("!document.querySelector('[data-testid=export-result]').hidden")
@@ -57,7 +62,8 @@ def test_an_export_is_asked_for_as_it_was_set(page: Page, site: Site) -> None:
         "min_score": 0.3,
         "provenance": False,
     }
-    assert made.said("export") == [first, second, {**second, "format": "yolo"}]
+    third = {**second, "format": "results", "masks": "rle"}
+    assert made.said("export") == [first, second, third, {**second, "format": "yolo"}]
 
 
 def test_a_certificate_says_passed_by_sign_and_word(page: Page, site: Site) -> None:
@@ -106,15 +112,26 @@ def test_polygons_say_what_they_cost(page: Page, site: Site) -> None:
     begin(page, site, "exporting.open()", export=label_dialogs.exported(certificate(), polygons))
     page.get_by_test_id("export-start").click()
     expect(page.get_by_test_id("polygons-text")).to_have_text(
-        "2 925 instances drawn as polygons; 75 instances stayed RLE, because a polygon would fall "
-        "under the bar. The worst polygon that was written has an IoU of 0.951."
+        "2 925 instances drawn as polygons; 75 instances stayed masks of pixels, because a polygon "
+        "would fall under the bar. The worst polygon that was written has an IoU of 0.951."
     )
     listed = page.get_by_test_id("polygons-rows").get_by_test_id("line-row")
-    expect(listed.nth(0)).to_contain_text("RLE · IoU 0.950")
+    expect(listed.nth(0)).to_contain_text("pixels · IoU 0.950")
     expect(listed.nth(1)).to_contain_text("1 point · IoU 0.950")
     assert listed.count() < 30
     listed.nth(2).click()
     assert wanted(page) == [["open", f"d{PROJECT}-2", "t2"]]
+
+
+def test_polygons_under_the_bar_are_not_called_good(page: Page, site: Site) -> None:
+    polygons = {"drawn": 9, "fallen_back": 0, "worst_iou": 0.9, "rows": []}
+    begin(page, site, "exporting.open()", export=label_dialogs.exported(certificate(), polygons))
+    page.get_by_test_id("export-format-yolo").check()
+    page.get_by_test_id("export-start").click()
+    expect(page.get_by_test_id("polygons-text")).to_contain_text("; some fall under the bar.")
+    page.get_by_test_id("export-bar").fill("0.9")
+    page.get_by_test_id("export-start").click()
+    expect(page.get_by_test_id("polygons-text")).to_contain_text("; every polygon reaches the bar.")
 
 
 def test_what_cannot_be_exported_says_why(rough_page: Page, site: Site) -> None:

@@ -8,8 +8,8 @@
   const FORMATS = [
     ["coco", "COCO", "One file of images, classes and instances: the whole truth."],
     ["results", "COCO results", "A list of scored instances, as evaluation tools read it."],
-    ["labelme", "labelme", "One file for each image, in a zip. Its masks are polygons."],
-    ["yolo", "YOLO segmentation", "One text file for each image, in a zip. Its masks are polygons."],
+    ["labelme", "labelme", "One file for each image, in a zip: polygons, and a mask where one would differ too much."],
+    ["yolo", "YOLO segmentation", "One text file for each image, in a zip: polygons alone. What they cannot hold fails the certificate."],
   ];
   const MASKS = [
     ["rle", "RLE", "Every pixel as it is."],
@@ -70,35 +70,37 @@
     }
 
     jump({ key, id }) {
-      this.dialog.close();
+      forms.leave(this.labelling, this.dialog);
       this.labelling.openImage(key, id ?? null);
     }
 
-    // RLE or polygons is a question of COCO's alone, and the bar one of polygons
-    get chooses() {
-      return ["coco", "results"].includes(this.asked.format);
+    // how masks are written: a question of COCO's alone
+    get masksAsked() {
+      const { format, masks } = this.asked;
+      if (format === "coco") return masks;
+      return format === "results" ? "rle" : "polygon";
     }
 
     show() {
-      const { asked, chooses } = this;
-      this.masks.element.hidden = !chooses;
-      this.bar.element.hidden = !chooses || asked.masks !== "polygon";
+      const { asked } = this;
+      this.masks.element.hidden = asked.format !== "coco";
+      this.bar.element.hidden = this.masksAsked !== "polygon";
       this.minScore.element.hidden = asked.include !== "all";
       this.more.hidden = asked.format !== "coco";
     }
 
     async begin() {
-      const { asked, labelling, chooses } = this;
+      const { asked, labelling } = this;
       const { format, bar, include, minScore, scores, provenance } = asked;
       forms.say(this.complaint, "");
       forms.say(this.busy, "Writing the file, and reading it again to certify it");
       this.start.hidden = true;
       this.result.hidden = true;
       const { project } = labelling;
-      const content = { project, format, masks: chooses ? asked.masks : "polygon", bar, include, min_score: include === "all" ? minScore : 0, scores, provenance };
+      const content = { project, format, masks: this.masksAsked, bar, include, min_score: include === "all" ? minScore : 0, scores, provenance };
       try {
         await forms.settled(labelling);
-        this.answer = { ...(await api.post("/api/labels/exports", content, "The export")), project };
+        this.answer = { ...(await api.post("/api/labels/exports", content, "The export")), project, bar };
         this.showAnswer();
       } catch (error) {
         forms.say(this.complaint, api.sentence(error));

@@ -285,6 +285,12 @@
     await labelling.reload();
   }
 
+  // the dialog goes, and a rail that would lie over the picture
+  function leave(labelling, dialog) {
+    dialog.close();
+    labelling.studio?.layout?.fold();
+  }
+
   const nameOfClass = (labelling, id) => labelling.categories?.find((one) => one.id === id)?.name ?? `class ${id}`;
 
   // an image's name where the server gave none: of the strip, or its number in the dataset
@@ -297,5 +303,5 @@
 
   const checkpoints = (labelling) => labelling.studio?.browse?.names ?? [];
 
-  parts.forms = { Choice, Slider, Menu, Check, Listed, Picks, Watch, Undoing, RUNNING, actorOf, button, checkpoints, count, group, line, listBox, nameOfClass, nameOfImage, refresh, say, settled, whole };
+  parts.forms = { Choice, Slider, Menu, Check, Listed, Picks, Watch, Undoing, RUNNING, actorOf, button, checkpoints, count, group, leave, line, listBox, nameOfClass, nameOfImage, refresh, say, settled, whole };
 })();

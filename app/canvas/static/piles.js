@@ -109,7 +109,10 @@
       this.list.pieces.onerror = (text) => this.fail(text);
       this.actions = element("div", { class: "cs-buttons", role: "group", "aria-label": "What to do with the pile" });
       this.done = forms.line("piles-done");
-      this.undo ??= new forms.Undoing(labelling, "piles-undo", "", () => this.ask());
+      this.undo ??= new forms.Undoing(labelling, "piles-undo", "", () => {
+        forms.say(this.done, "");
+        return this.ask();
+      });
       const settings = element("div", { class: "cs-trio" }, this.checkpoint.element, this.bar.element, this.minScore.element);
       this.element = element("div", { class: "cs-form cs-wide", "data-testid": "piles" }, settings, this.sentence, this.waiting, this.complaint, this.tabs, this.meaning, this.list.box, this.actions, this.done, this.undo.element);
     }
@@ -133,7 +136,7 @@
     }
 
     jump(row) {
-      this.dialog.close();
+      forms.leave(this.labelling, this.dialog);
       if (row.label !== null) this.labelling.openImage(row.key, row.label);
       else this.pointing.at(row.key, row.bbox);
     }

@@ -103,7 +103,7 @@
     }
 
     jump(key) {
-      this.dialog.close();
+      forms.leave(this.labelling, this.dialog);
       this.labelling.openImage(key, null);
     }
 
@@ -161,7 +161,7 @@
 
     async beginRegion() {
       const { labelling, asked, mapping } = this;
-      this.dialog.close();
+      forms.leave(this.labelling, this.dialog);
       const box = await this.region.ask();
       if (box === null) return;
       await forms.settled(labelling);
