@@ -82,15 +82,13 @@ def base(sheet: Sheet) -> None:
     _whole(sheet.row, "An image's row", 0, _INT)
     if len({label.uid for label in sheet.labels}) < len(sheet.labels):
         raise InputError("The image's file names two labels alike")
+    if sheet.state not in get_args(ImageState):
+        raise InputError(f"An image is open or done, not {sheet.state!r:.40}")
     for label in sheet.labels:
-        name = f"The label {label.uid} of the image's file"
+        _uid(label.uid)
+        _fields(label, f"The label {label.uid} of the image's file")
         if label.mask.size != sheet.size:
-            raise InputError(f"{name} is of another size than its image")
-        _whole(label.category, f"{name}: its class", 0, _INT)
-        if label.number is not None:
-            _whole(label.number, f"{name}: its number", -_NUMBER, _NUMBER)
-        for field in ("score", "class_score", "mask_iou"):
-            _score(getattr(label, field), f"{name}: its {field}", -1e6, 1e6)
+            raise InputError(f"The label {label.uid} is of another size than its image")
 
 
 def categories(given: Sequence[Category]) -> None:
@@ -133,6 +131,14 @@ def _uid(uid: object) -> None:
 
 def _label(label: Label, size: Size) -> Label:
     name = f"The label {label.uid}"
+    _fields(label, name)
+    _extra(label.extra, name)
+    for field in ("class_score", "instability", "disagreement"):
+        _score(getattr(label, field), f"{name}: its {field}", 0, 1)
+    return replace(label, mask=_mask(label.mask, size, name))
+
+
+def _fields(label: Label, name: str) -> None:
     _whole(label.category, f"{name}: its class", 0, _INT)
     _whole(label.z, f"{name}: its place in the order", -_INT, _INT)
     if label.number is not None:
@@ -144,12 +150,8 @@ def _label(label: Label, size: Size) -> Label:
     if not isinstance(label.iscrowd, bool):
         raise InputError(f"{name}: iscrowd must be true or false")
     text(label.checkpoint, f"{name}: its checkpoint", 64, least=0)
-    for field in ("class_score", "instability", "disagreement"):
-        _score(getattr(label, field), f"{name}: its {field}", 0, 1)
-    for field in ("score", "mask_iou"):
+    for field in ("score", "class_score", "mask_iou", "instability", "disagreement"):
         _score(getattr(label, field), f"{name}: its {field}", -1e6, 1e6)
-    _extra(label.extra, name)
-    return replace(label, mask=_mask(label.mask, size, name))
 
 
 def _mask(mask: Rle, size: Size, name: str) -> Rle:

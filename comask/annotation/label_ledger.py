@@ -152,17 +152,17 @@ def queue(
     count = sa.select(sa.func.sum(many)).where(SHEETS.c.project == project)
     total = int(connection.execute(count).scalar() or 0)
     keys = [key.label(f"key{at}") for at, (key, _) in enumerate(ORDERS[order])]
-    columns = (LABELS.c.image, *(LABELS.c[name] for name in _LISTED))
     each = [
-        sa.select(*columns, *keys).where(LABELS.c.project == project, LABELS.c.state == state)
+        sa.select(*keys).where(LABELS.c.project == project, LABELS.c.state == state)
         for state in states
     ]  # an index has each of them in order, so they are only merged
     wanted = [sa.text(f"key{at}" + " DESC" * high) for at, (_, high) in enumerate(ORDERS[order])]
-    one = each[0] if len(each) == 1 else sa.union_all(*each)
-    rows = one.order_by(*wanted).offset(part[0]).limit(part[1]).subquery()
-    listed = [rows.c[name] for name in _LISTED]
-    named = sa.select(IMAGES.c.name.label("image"), *listed).join(rows, rows.c.image == IMAGES.c.id)
-    return total, connection.execute(named.order_by(*wanted)).all()
+    merged = each[0] if len(each) == 1 else sa.union_all(*each)
+    some = merged.order_by(*wanted).offset(part[0]).limit(part[1]).subquery()
+    one = sa.and_(LABELS.c.image == some.c.key2, LABELS.c.uid == some.c.key3)
+    query = sa.select(IMAGES.c.name.label("image"), *(LABELS.c[name] for name in _LISTED))
+    query = query.select_from(some).join(LABELS, one).join(IMAGES, IMAGES.c.id == LABELS.c.image)
+    return total, connection.execute(query.order_by(*wanted)).all()
 
 
 def _known_numbers(connection: sa.Connection, images: Sequence[int]) -> dict[tuple[int, str], int]:

@@ -114,19 +114,12 @@ def _or(column: sa.Column[Any], value: str) -> sa.ColumnElement[Any]:
 
 
 # order of the queue -> what it is ordered by, and whether the highest comes first
+_LAST = ((LABELS.c.image, False), (LABELS.c.uid, False))
 ORDERS: dict[str, tuple[tuple[sa.ColumnElement[Any], bool], ...]] = {
-    "file": (
-        (LABELS.c.row, False),
-        (_or(LABELS.c.class_score, "-1.0"), True),
-        (LABELS.c.uid, False),
-    ),
-    "score": (
-        (_or(LABELS.c.class_score, "2.0"), False),
-        (LABELS.c.row, False),
-        (LABELS.c.uid, False),
-    ),
+    "file": ((LABELS.c.row, False), (_or(LABELS.c.class_score, "-1.0"), True), *_LAST),
+    "score": ((_or(LABELS.c.class_score, "2.0"), False), (LABELS.c.row, False), *_LAST),
     **{
-        name: ((_or(LABELS.c[name], "-1.0"), True), (LABELS.c.row, False), (LABELS.c.uid, False))
+        name: ((_or(LABELS.c[name], "-1.0"), True), (LABELS.c.row, False), *_LAST)
         for name in ("instability", "disagreement")
     },
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from comask.annotation import label_checks, rle
-from comask.annotation.label_store import LabelStore, SheetRow
+from comask.annotation.label_store import LabelStore, SheetRow, Tally
 from comask.annotation.labels import Label, Sheet
 from comask.annotation.records import Category, Rle
 from comask.annotation.store import Store
@@ -206,6 +206,17 @@ def test_sheets_are_described_without_their_labels(ann: Hand) -> None:
     assert ann.store.sheets("p", []) == ann.store.sheets("q") == {}
 
 
+def test_all_sheets_are_counted_together(ann: Hand) -> None:
+    assert ann.store.tally("p") == Tally(0, 0, NONE)
+    assert ann.store.images("p") == []
+    ann.do("b.png", found("m"), found("n"), state="done")
+    ann.do("a.png", label("a"), found("m"))
+    ann.store.spend("p", "c.png", "ann", "k", 1, 1.0)
+    Hand(ann.store, project="q").do("d.png", label("a"))
+    assert ann.store.tally("p") == Tally(2, 1, NONE | {"proposed": 3, "new": 1})
+    assert ann.store.images("p") == ["b.png", "a.png"]
+
+
 def test_a_history_tells_the_latest_first(ann: Hand) -> None:
     ann.do("a.png", label("a"), label("b"), kind="draw", actions=3, seconds=1.5)
     ann.do("b.png", label("c"))
@@ -258,6 +269,14 @@ def test_the_queue_has_four_orders(ann: Hand, order: Any) -> None:
     assert (rows[0].row, rows[0].category) == ({"e": 1, "l": 9}[rows[0].image[0]], 1)
     one = next(row for row in rows if (row.image, row.uid) == ("early.png", "a"))
     assert (one.class_score, one.instability, one.disagreement) == (0.25, 1.0, None)
+
+
+def test_labels_of_one_name_on_images_of_one_row_are_all_queued(ann: Hand) -> None:
+    for image in ("b.png", "a.png", "c.png"):  # as uploads have it
+        ann.do(image, found("m1"), found("m2"))
+    parts = [ann.store.queue("p", "score", offset=at, limit=1)[1] for at in range(6)]
+    asked = [(row.image, row.uid) for (row,) in parts]
+    assert asked == [(image, uid) for image in ("b.png", "a.png", "c.png") for uid in ("m1", "m2")]
 
 
 def test_a_queue_of_nothing_is_empty(ann: Hand) -> None:
@@ -427,6 +446,9 @@ def test_names_that_no_database_takes_are_refused(
     [
         (Sheet((0, 5)), "An image's height must be a whole number in 1 .. 100000"),
         (Sheet(SIZE, row=-1), "An image's row must be"),
+        (Sheet(SIZE, state="shut"), "An image is open or done, not 'shut'"),  # type: ignore[arg-type]
+        (Sheet(SIZE, (label("t", state="shut"),)), "its state must be one of"),
+        (Sheet(SIZE, (label("t 1"),)), "A label's name must be 1 .. 64 of"),
         (Sheet(SIZE, (label("t"), label("t"))), "names two labels alike"),
         (Sheet(SIZE, (label("t", square(size=(9, 9))),)), "is of another size than its image"),
         (Sheet(SIZE, (label("t", number=2**70),)), "its number must be"),
