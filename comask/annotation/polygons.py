@@ -1,8 +1,10 @@
-"""Masks as polygons, for files that hold nothing else: outlines along the corners of pixels.
+"""Masks as polygons, for files that hold nothing else.
 
-pycocotools, and so every tool that leans on it, takes a pixel for inside where its centre is.
-Outlines along pixel corners therefore come back as the very mask, whatever its shape; contours
-through pixel centres lose its rim. What polygons can't say is a hole: COCO unites the polygons of
+Those who draw polygons disagree on the rim: pycocotools takes a pixel for inside where its centre
+is, OpenCV and Pillow also every pixel that the outline runs through. Outlines along the corners of
+pixels, moved inwards by a quarter of a pixel, come back as the very mask from all three, whatever
+its shape; contours through the centres lose their rim in pycocotools, outlines along the corners
+themselves gain one in the others. What polygons can't say is a hole: COCO unites the polygons of
 an instance. So every drawing tells its IoU with the mask, by pycocotools' own drawing of it.
 Points are x, y in image pixels; pixel i covers [i, i + 1).
 """
@@ -23,6 +25,7 @@ Polygon = tuple[float, ...]  # x1, y1, x2, y2, ... as COCO has it
 
 Corners = NDArray[np.int64]  # (n, 2) x, y
 
+INSET = 0.25  # image pixels; anything in 0.2 .. 0.4 would do
 MAX_TOLERANCE = 1000.0  # image pixels
 _PROBES = 64  # points of a hole from which the way to its part's rim is measured
 
@@ -74,10 +77,9 @@ def draw(mask: Rle, tolerance: float = 0.0, *, keyholes: bool = False) -> Drawin
     found = outline(mask)
     rings = []
     for outer, holes in found.parts:
-        ring = simplify(outer, tolerance)
-        if keyholes and holes:
-            ring = bridge([ring, *(simplify(hole, tolerance) for hole in holes)])
-        rings.append(ring)
+        cut = holes if keyholes else ()
+        drawn_rings = [simplify(_inset(ring), tolerance) for ring in (outer, *cut)]
+        rings.append(bridge(drawn_rings))
     polygons = tuple(tuple(ring.ravel().tolist()) for ring in rings)
     drawn = rle.from_polygons(polygons, *mask.size)
     iou = float(rle.iou([drawn], [mask])[0, 0]) if polygons else 1.0
@@ -87,7 +89,8 @@ def draw(mask: Rle, tolerance: float = 0.0, *, keyholes: bool = False) -> Drawin
 def outline(mask: Rle) -> Outline:
     """Follow a mask's border along the corners of its pixels.
 
-    Pixels that share a side belong to one part; the points are where the border turns.
+    Pixels that share a side belong to one part; the points are where the border turns, with the
+    mask to the right hand of whoever walks along them.
     """
     crop, x, y = rle.decode_crop(mask)
     if not crop.size:
@@ -138,6 +141,14 @@ def bridge(rings: Sequence[Ring]) -> Ring:
         around = np.concatenate([ring[there:], ring[: there + 1]])
         joined = np.concatenate([joined[: here + 1], around, joined[here:]])
     return joined
+
+
+def _inset(ring: Ring) -> Ring:
+    """Move an outline into its mask: (n, 2) -> (n, 2)."""
+    steps = np.sign(np.roll(ring, -1, axis=0) - ring)  # along one axis each
+    right = np.stack([-steps[:, 1], steps[:, 0]], axis=1)
+    moved: Ring = ring + INSET * (right + np.roll(right, 1, axis=0))
+    return moved
 
 
 def _trace(crop: NDArray[np.uint8]) -> list[Corners]:
