@@ -25,7 +25,8 @@ class LabelInstance(TypedDict):
 
     box           always None: what a model thought is in the scores and ``proposed_rle``
     kept          IoU of the mask with ``proposed_rle``, None while that is None
-    proposed_rle  the model's own mask, once somebody changed it
+    proposed_rle  the model's own mask, and ``proposed_category_id`` its class, once somebody
+                  changed one of them
     """
 
     id: str
@@ -47,6 +48,7 @@ class LabelInstance(TypedDict):
     disagreement: float | None
     kept: float | None
     proposed_rle: CocoRle | None
+    proposed_category_id: int | None
 
 
 class Standing(TypedDict):
@@ -122,6 +124,7 @@ def _instance(label: Label) -> LabelInstance:
         "disagreement": label.disagreement,
         "kept": label.kept,
         "proposed_rle": None if label.proposed is None else _coco(label.proposed),
+        "proposed_category_id": label.proposed_category,
     }
 
 

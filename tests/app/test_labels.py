@@ -146,6 +146,7 @@ def test_an_untouched_image_has_the_objects_of_its_file(open_desk: OpenDesk) -> 
         "disagreement": None,
         "kept": None,
         "proposed_rle": None,
+        "proposed_category_id": None,
     }
     assert [one["iscrowd"] for one in document["instances"]] == [False, False, True]
 

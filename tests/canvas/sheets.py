@@ -41,6 +41,7 @@ def label(uid: str, mask: Mask, score: float | None = 0.5, **more: Any) -> dict[
         "disagreement": None,
         "kept": None,
         "proposed_rle": None,
+        "proposed_category_id": None,
         **more,
     }
 
@@ -216,7 +217,15 @@ class Sheets:
             fresh = {"origin": "person", "checkpoint": "", "instability": None, "mask_iou": None}
             blank = label(one["id"], rle.decode(code), None, **fresh)
             return {**blank, **one, **shape, "state": "new"}
-        return {**before, **one, **shape}
+        own = before["proposed_rle"] or before["rle"]
+        category = before["proposed_category_id"] or before["category_id"]
+        as_it_was = (one["rle"], one["category_id"]) == (own, category)
+        changed = before["origin"] == "model" and not as_it_was
+        memory = {
+            "proposed_rle": own if changed else None,
+            "proposed_category_id": category if changed else None,
+        }
+        return {**before, **one, **shape, **memory}
 
     def elsewhere(self, key: str, uid: str, actor: str = "Ada-0000aa", **change: Any) -> None:
         """Let somebody else change a label."""

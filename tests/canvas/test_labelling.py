@@ -112,6 +112,37 @@ def test_a_class_is_chosen_by_its_number_and_by_its_name(page: Page, labelled: L
     assert made.categories[2]["name"] == "spindle"
 
 
+def test_backspace_brings_the_proposal_back_class_and_mask(page: Page, labelled: Labelled) -> None:
+    made = labelled()
+    before = page.evaluate("studio.mask('m0')")
+    click_at(page, "m0")
+    page.keyboard.press("2")
+    page.get_by_test_id("label-grow").click()
+    saved(page)
+    assert page.evaluate("studio.mask('m0')")["area"] > before["area"]
+    page.get_by_test_id("label-revert").click()
+    saved(page)
+    assert page.evaluate("studio.mask('m0')") == before
+    row = made.rows[FIRST]["m0"]
+    assert (row["category_id"], row["state"], row["proposed_rle"]) == (1, "proposed", None)
+    expect(page.get_by_test_id("label-revert")).to_have_count(0)
+    page.keyboard.press("Backspace")
+    expect(page.get_by_test_id("label-note")).to_have_text("It is as the model proposed it.×")
+
+
+def test_others_see_the_name_that_somebody_gave(page: Page, labelled: Labelled) -> None:
+    made = labelled()
+    page.get_by_test_id("review-more").locator("summary").click()
+    page.get_by_test_id("actor-name").fill("Grace")
+    page.keyboard.press("Enter")
+    click_at(page, "m0")
+    page.keyboard.press("x")
+    saved(page)
+    assert made.sent[0][1]["actor"].startswith("Grace-")
+    page.get_by_test_id("history").locator("summary").click()
+    expect(page.get_by_test_id("history")).to_contain_text("Grace rejection, 1 label")
+
+
 def test_one_command_acts_on_all_that_is_chosen(page: Page, labelled: Labelled) -> None:
     made = labelled()
     click_at(page, "m0")

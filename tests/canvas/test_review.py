@@ -90,7 +90,7 @@ def test_what_the_slider_hides_is_passed_over_and_said(page: Page, labelled: Lab
     expect(note).to_contain_text("All is reviewed but 4 below the score slider.")
     page.get_by_test_id("review-below").click()
     page.keyboard.press("j")
-    picked(page, FIRST, "m2")
+    picked(page, SECOND, "m2")
 
 
 def test_one_image_alone_can_be_reviewed(page: Page, labelled: Labelled) -> None:

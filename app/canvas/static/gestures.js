@@ -20,6 +20,8 @@
     shrink: "shrinking",
     revert: "return to the proposal",
     simplify: "simplification",
+    undo: "undone",
+    redo: "done again",
   };
   const word = (kind) => WORDS[kind] ?? String(kind);
 
@@ -86,7 +88,8 @@
     return id;
   }
 
-  const nameOf = (actor) => String(actor).replace(/-[0-9a-f]{6}$/, "");
+  // the name alone where somebody gave one
+  const nameOf = (actor) => (/^annotator-/.test(actor) ? actor : String(actor).replace(/-[0-9a-f]{6}$/, ""));
 
   function names(actors) {
     const all = [...new Set(actors.map(nameOf))];

@@ -25,7 +25,7 @@
         onconflict: (entry, opened, told) => this.overtaken(entry, opened, told),
         onrefused: (entry, sentence) => this.refused(entry, sentence),
         onhold: (hold) => this.notes.hold(hold),
-        onchange: () => this.showSaved(),
+        onchange: () => this.notes.saved(),
       });
       this.review = new parts.Review(this);
       this.keys = new parts.labelkeys.Keys(this);
@@ -43,7 +43,6 @@
     }
 
     wire() {
-      this.find("status-text").after(dom.element("span", { class: "cs-saved", "data-testid": "label-saved", role: "status", hidden: true }));
       // after a click the keys work on: the focus goes back to the picture
       this.studio.root.addEventListener("click", (event) => {
         if (!this.active || event.detail === 0 || event.target.closest("dialog, input, select, textarea, label, canvas")) return;
@@ -193,7 +192,7 @@
       if (url && studio.opener.url !== this.address(url)) studio.open(url);
       studio.pointer.tools = this.active ? this.tools : null;
       this.chosen.clear();
-      this.showSaved();
+      this.notes.saved();
       if (this.active) this.pages.openOne();
     }
 
@@ -247,6 +246,12 @@
       this.acted = now;
     }
 
+    // somebody else sits here now, or the same with a name
+    become(name) {
+      this.actor = parts.actor.become(name);
+      this.reload();
+    }
+
     spent() {
       const spent = { actions: this.actions, seconds: Number(this.seconds.toFixed(2)) };
       [this.actions, this.seconds] = [0, 0];
@@ -269,6 +274,10 @@
     commit({ kind, put = [], drop = [], state = null, select }) {
       const { opened } = this;
       if (!opened) return [];
+      if (!opened.editable) {
+        this.say(opened.label.note || "Nothing can be drawn on this image.");
+        return [];
+      }
       if (put.some(({ id, categoryId }) => !opened.byId.has(id) && categoryId === undefined) && this.category === null) {
         this.classes.first(() => this.commit({ kind, put, drop, state, select }));
         return [];
@@ -362,18 +371,6 @@
       this.notes.refused(entry, sentence);
       this.sheets.delete(entry.image);
       this.reload();
-    }
-
-    showSaved() {
-      const { outbox } = this;
-      const said = this.find("label-saved");
-      const waiting = outbox.waiting.length;
-      said.hidden = !this.active && waiting === 0;
-      const late = outbox.failing || outbox.hold;
-      said.textContent = waiting === 0 ? "saved" : late ? `not saved yet, ${waiting === 1 ? "1 change" : `${waiting} changes`} waiting` : "saving";
-      said.toggleAttribute("data-late", Boolean(late));
-      said.title = outbox.unkept ? "This browser's storage is full: what waits is only in this page, do not close it" : "What waits is kept in this browser until the server has it";
-      this.bar?.draw();
     }
 
     // -- words ----------------------------------------------------------------------------------

@@ -18,15 +18,34 @@
       this.box = labelling.find("label-note");
       this.timer = null;
       this.lasting = false; // whether somebody has to answer
+      this.status = dom.element("span", { class: "cs-saved", "data-testid": "label-saved", role: "status", hidden: true });
+      labelling.find("status-text").after(this.status);
+    }
+
+    // in the status line: is everything on the server's disk?
+    saved() {
+      const { outbox, active, bar } = this.labelling;
+      const { status } = this;
+      const waiting = outbox.waiting.length;
+      const late = Boolean(outbox.failing || outbox.hold);
+      status.hidden = !active && waiting === 0;
+      status.textContent = waiting === 0 ? "saved" : late ? `not saved yet, ${waiting === 1 ? "1 change" : `${waiting} changes`} waiting` : "saving";
+      status.toggleAttribute("data-late", late);
+      status.title = outbox.unkept ? "This browser's storage is full: what waits is only in this page, do not close it" : "What waits is kept in this browser until the server has it";
+      bar?.draw();
     }
 
     say(text, ...buttons) {
+      if (!this.lasting) this.show(text, buttons); // a question stays until it is answered
+    }
+
+    show(text, buttons) {
       clearTimeout(this.timer);
-      if (this.lasting && !buttons.length) return; // a question stays until it is answered
       const close = button("label-note-close", "×", "Close", () => this.clear());
       close.className = "cs-icon";
       this.box.replaceChildren(dom.element("span", {}, text), ...buttons, ...(this.lasting ? [] : [close]));
       this.box.hidden = !text;
+      delete this.box.dataset.kind;
     }
 
     // a remark that goes by itself
@@ -37,7 +56,7 @@
 
     // the next thing was done: what was said of the last one goes
     done() {
-      if (!this.lasting && this.passing) this.clear();
+      if (this.box.dataset.kind !== "refused") this.clear();
     }
 
     clear() {
@@ -57,25 +76,21 @@
           this.clear();
           act();
         });
-      this.lasting = false;
+      this.lasting = true;
       if (reason === "conflict") {
         const count = clashes.length === 1 ? "a label" : `${clashes.length} labels`;
-        this.say(
-          `${parts.actor.names(by)} changed ${count} that you changed too${where}. ${detail}`,
+        return this.show(`${parts.actor.names(by)} changed ${count} that you changed too${where}.`, [
           answer("keep-mine", "Keep mine", "Your version goes on top of theirs", () => outbox.mine()),
           answer("take-theirs", "Take theirs", "Their version stays; what you did to other labels is kept", () => {
             outbox.theirs();
             this.labelling.rebuild();
           }),
-        );
-      } else {
-        this.say(
-          `Your changes wait: ${detail}${where}`,
-          answer("hold-again", "Try again", "Send them once more", () => outbox.mine()),
-          answer("hold-give-up", "Give this one up", "The rest is sent; this one can still be downloaded", () => outbox.giveUp()),
-        );
+        ]);
       }
-      this.lasting = true;
+      return this.show(`Your changes wait: ${detail}${where}`, [
+        answer("hold-again", "Try again", "Send them once more", () => outbox.mine()),
+        answer("hold-give-up", "Give this one up", "The rest is sent; this one can still be downloaded", () => outbox.giveUp()),
+      ]);
     }
 
     // a change that the server does not take is given up, but not lost
@@ -84,7 +99,9 @@
       const name = `change-${entry.key.slice(0, 8)}.json`;
       const file = URL.createObjectURL(new Blob([JSON.stringify(entry, null, 1)], { type: "application/json" }));
       const link = dom.element("a", { class: "cs-button", href: file, download: name, "data-testid": "label-refused-file", title: "What you did, as a JSON file" }, "Download it");
-      return this.say(`Your change was not taken: ${sentence}`, link);
+      this.say(`Your change was not taken: ${sentence}`, link);
+      this.box.dataset.kind = "refused";
+      return undefined;
     }
   }
 

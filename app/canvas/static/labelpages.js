@@ -88,6 +88,9 @@
         return dom.element("label", { title: meaning }, input, dom.element("span", {}, word));
       });
       const { store } = this.labelling;
+      const name = dom.element("input", { type: "text", class: "cs-field", "data-testid": "actor-name", maxlength: "40", autocomplete: "off", placeholder: "annotator", "aria-label": "Your name" });
+      name.value = parts.actor.nameOf(this.labelling.actor).replace(/^annotator-.*/, "");
+      name.addEventListener("change", () => this.labelling.become(name.value));
       return [
         select("review-order", "Order of the review", ORDERS, review.order, (order) => review.set({ order })),
         select("review-scope", "What is reviewed", [["dataset", "all images"], ["image", "this image only"]], review.settings.scope, (scope) => review.set({ scope })),
@@ -96,6 +99,7 @@
           dom.element("div", { class: "cs-switches", role: "group", "aria-label": "States that are reviewed" }, ...states),
           check("review-near", "Close-up", "Zoom near each label of the review", review.near, (near) => review.set({ near })),
           check("review-finish", "Image done with its last decision", "An image counts as done as soon as no proposal is left in it", review.settings.finish, (finish) => review.set({ finish })),
+          dom.element("label", { class: "cs-choice", title: "Others see it beside what you changed; undo is for what you did under one name" }, dom.element("span", { class: "cs-quiet" }, "Your name"), name),
           check("show-rejected", "Show rejected ones", "Rejected labels stay as a memory; dotted lines", false, (showRejected) => store.set({ showRejected })),
         ),
       ];
@@ -171,7 +175,7 @@
       const waiting = counts.proposed ?? 0;
       const done = row.state === "done";
       const sign = done ? "✓" : waiting ? "○" : "";
-      const words = all === 0 ? "no label" : waiting ? `${dom.grouped(all - waiting)} of ${dom.grouped(all)}` : dom.grouped(all);
+      const words = all === 0 ? "no label" : waiting ? `${dom.grouped(all - waiting)}/${dom.grouped(all)}` : dom.grouped(all);
       const meaning = done ? "done" : waiting ? `${waiting} to review` : all ? "nothing to review" : "no label yet";
       const name = dom.element("span", { class: "cs-name" }, row.file_name);
       return [dom.element("span", { class: "cs-label-image", title: `${row.file_name}: ${meaning}`, "data-state": row.state ?? "open" }, dom.element("span", { class: "cs-label-sign", "aria-label": meaning }, sign), name, dom.element("span", { class: "cs-quiet cs-number" }, words))];

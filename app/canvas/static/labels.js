@@ -50,6 +50,7 @@
       key: String(image.key),
       revision: json.revision ?? 0,
       image,
+      editable: json.layers?.[0]?.editable !== false,
       categories: (json.categories ?? []).map(({ id, name }) => ({ id, name: String(name) })),
       label: { project: null, state: "open", undo: null, redo: null, note: "", ...json.label },
       records: new Map(json.instances.map((one) => [String(one.id), one])),
@@ -78,13 +79,14 @@
   function put(before, wanted) {
     const { id, category_id, rle: code, state, z, iscrowd, area, bbox } = wanted;
     if (!before) {
-      const unknown = { class_score: null, mask_iou: null, score: null, instability: null, disagreement: null, kept: null, proposed_rle: null };
+      const unknown = { class_score: null, mask_iou: null, score: null, instability: null, disagreement: null, kept: null, proposed_rle: null, proposed_category_id: null };
       return { ...unknown, id, layer: "label", origin: "person", checkpoint: "", box: null, category_id, rle: code, state, z, iscrowd, area, bbox };
     }
     const reshaped = before.rle.counts !== code.counts;
     const proposed = before.proposed_rle ?? (before.origin === "model" && (reshaped || before.category_id !== category_id) ? before.rle : null);
+    const category = before.proposed_category_id ?? (proposed ? before.category_id : null);
     const kept = proposed && reshaped ? (parts.masks?.iou(maskOf(code), maskOf(proposed)) ?? before.kept) : before.kept;
-    return { ...before, category_id, rle: code, state, z, iscrowd, area, bbox, kept, proposed_rle: proposed, box: reshaped ? null : before.box };
+    return { ...before, category_id, rle: code, state, z, iscrowd, area, bbox, kept, proposed_rle: proposed, proposed_category_id: category, box: reshaped ? null : before.box };
   }
 
   const made = new WeakMap(); // what a gesture puts -> {before, record}
@@ -118,6 +120,7 @@
       categories: sheet.categories,
       layers: ["label"],
       labels: true,
+      editable: sheet.editable,
       label,
       pending: null,
       note: label.note,

@@ -34,7 +34,10 @@
       this.box.addEventListener("pointerover", (event) => this.over(event));
       this.box.addEventListener("pointerleave", () => store.set({ hovered: null }));
       this.order.addEventListener("change", () => this.refill());
-      new ResizeObserver(() => this.draw()).observe(this.box);
+      new ResizeObserver(() => {
+        this.draw();
+        if (store.document?.labels) this.reveal(store.selected); // the part below has grown for what is picked
+      }).observe(this.box);
       store.listen((changed) => this.follow(changed));
     }
 
