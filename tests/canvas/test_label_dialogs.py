@@ -100,8 +100,11 @@ def test_classes_without_a_place_stand_out_and_are_counted(page: Page, start: St
 
 def test_all_classes_without_a_place_become_new_ones_at_once(page: Page, start: Start) -> None:
     made = start(classes=[("debris", None), ("dust", None)])
+    expect(page.get_by_test_id("prelabel-sentence")).to_contain_text("nothing would be added")
+    expect(page.get_by_test_id("prelabel-start")).to_be_hidden()
     page.get_by_test_id("mapping-add-all").click()
     expect(page.get_by_test_id("mapping-count")).to_contain_text("All 2 classes")
+    expect(page.get_by_test_id("prelabel-start")).to_be_visible()
     names = [one["name"] for one in made.said("categories")[0]["categories"]]
     assert names == ["cell", "nucleus", "debris", "dust"]
 
@@ -232,7 +235,7 @@ def test_a_run_that_the_server_forgot_is_forgotten(page: Page, start: Start) -> 
 
 def test_refusals_are_said_where_they_were_met(rough_page: Page, site: Site) -> None:
     page = rough_page
-    made = Planted(site, classes=[("a", None), ("b", None)])
+    made = Planted(site, classes=[("a", None), ("b", None), ("cell", 1)])
     made.refusals = {"prelabel": "Nothing is mapped.", "categories": "Two classes are called a."}
     label_dialogs.show(page, site)
     page.evaluate("rooms.prelabel.open()")

@@ -133,6 +133,7 @@
   }
 
   function sentence(without, all) {
+    if (without === 1 && all === 1) return "The one class of the checkpoint has none here: what is found of it is left out.";
     if (without > 0) {
       const [have, them] = without === 1 ? ["has", "it"] : ["have", "them"];
       return `${without} of ${forms.count(all, "class", "classes")} of the checkpoint ${have} none here: what is found of ${them} is left out.`;

@@ -202,7 +202,7 @@
       if (waiting === 0) return void forms.say(this.waiting, "");
       const text = `${forms.count(waiting, "image")} ${waiting === 1 ? "has" : "have"} no result of this checkpoint yet and ${waiting === 1 ? "is" : "are"} not counted.`;
       const { info } = this.labelling.studio?.browse ?? {};
-      if (!info) return void forms.say(this.waiting, text);
+      if (!info) return void forms.say(this.waiting, `${text} Pre-labelling looks at ${waiting === 1 ? "it" : "them"}.`);
       forms.say(this.waiting, text, " ", forms.button("piles-run", "Run the checkpoint", () => this.run(info.id)));
     }
 

@@ -113,16 +113,23 @@
       this.form.hidden = this.task.running;
       this.picks.element.hidden = asked.scope !== "selected";
       this.policy.element.hidden = asked.scope === "region";
-      const ready = Boolean(asked.checkpoint && this.mapping.content);
+      const ready = Boolean(asked.checkpoint && this.mapping.content) && !this.barren;
       const some = reach === null || reach.images !== 0;
       forms.say(this.sentence, this.words(reach));
       this.start.hidden = !ready || !some;
       this.start.textContent = asked.scope === "region" ? "Draw the region" : "Pre-label";
     }
 
+    // would nothing be added, whatever is found?
+    get barren() {
+      const { known, unmapped } = this.mapping;
+      return known !== null && unmapped.length === known.classes.length;
+    }
+
     words(reach) {
       const { asked } = this;
       if (!asked.checkpoint) return "There is no checkpoint to label with.";
+      if (this.barren) return "Every class of the checkpoint is left out, so nothing would be added: choose under Classes what one becomes.";
       if (asked.scope === "region") return "The dialog closes: drag a box over the image, then the model looks at it.";
       if (!reach) return "Counting images";
       if (reach.images === 0) return asked.scope === "selected" ? "Choose images in the list." : "There is no such image.";
