@@ -16,7 +16,7 @@ from tests.browser import plans
 from tests.browser.plans import Mask, Place
 from tests.browser.served import state, until
 
-NEAR = 5.0  # screen pixels an image pixel from which on corners are clicked
+NEAR = 10.0  # screen pixels an image pixel from which on corners are clicked, or they would meet
 MOST_TRIES = 6  # strokes at one label before it is drawn anew
 
 
@@ -172,6 +172,7 @@ class Annotator:
 
     def add_missed(self) -> None:
         """Draw what no label shows, image by image; the page is at the first one."""
+        self.page.get_by_test_id("label-images").get_by_role("option").first.wait_for()
         for place, (key, wanted) in enumerate(self.truth.items()):
             if place:
                 self.press("PageDown")
@@ -214,10 +215,10 @@ class Annotator:
         plan = plans.strokes(now, goal, [radius])
         if by and (plan is None or abs(by) <= len(plan)):
             self._grow(uid, by)
-        elif plan is None or len(plan) >= len(plans.polygon(goal)) + 2:
-            return False
-        elif not self._stroke_by_stroke(uid, goal, radius):
-            return False
+        else:
+            longer = plan is None or len(plan) >= len(plans.polygon(goal)) + 2
+            if longer or not self._stroke_by_stroke(uid, goal, radius):
+                return False
         self.how["mended"] = self.how.get("mended", 0) + 1
         self.press("j")
         return True

@@ -22,7 +22,7 @@ from tests.browser.served import serve, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-IMAGES = 3  # the first ones of the validation images: nobody chose them
+IMAGES = 4  # the first ones of the validation images: nobody chose them
 FLOOR = 0.7  # class score that pre-labelling starts from
 SHARE = 0.4  # of the actions of drawing
 CHECKPOINT = CHECKOUT / "assets" / "checkpoints" / "comask-tiny-nuclei.safetensors"
