@@ -21,12 +21,10 @@ BOARD = """({size, codes, photo}) => {
   const [height, width] = size;
   document.body.replaceChildren();
   const make = parts.dom.element;
-  const all = "position:absolute;inset:0;width:100%;height:100%;touch-action:none";
-  const canvas = (layer) => make("canvas", { "data-layer": layer, style: all,
+  const canvas = (layer) => make("canvas", { "data-layer": layer,
     tabindex: layer === "marks" ? "0" : null });
   const stage = make("div", { class: "cs-view" },
     canvas("photo"), canvas("masks"), canvas("marks"));
-  stage.style.cssText = "position:relative;width:900px;height:700px";
   const tooltip = make("div", { hidden: true });
   document.body.append(stage, tooltip);
   const store = new parts.state.Store({ threshold: 0 });
@@ -117,6 +115,8 @@ NEEDED = frozenset(
         "cleaning",
     ]
 )
+STYLE = """.cs-view { position: relative; width: 900px; height: 700px; overflow: hidden }
+.cs-view canvas { position: absolute; inset: 0; width: 100%; height: 100%; touch-action: none }"""
 TOUCHES = {"start": "touchStart", "move": "touchMove", "end": "touchEnd"}
 
 
@@ -216,7 +216,7 @@ def _put_page(site: harness.Site) -> str:
     last = component.SCRIPTS.index("tools.js")
     names = [name for name in component.SCRIPTS[:last] if name in NEEDED] + ["tools.js"]
     scripts = "".join(f'<script src="{component.ADDRESS}/{name}"></script>' for name in names)
-    head = '<meta charset="utf-8"><link rel="icon" href="data:,">'
+    head = f'<meta charset="utf-8"><link rel="icon" href="data:,"><style>{STYLE}</style>'
     page = f"<!doctype html><html><head>{head}</head><body>{scripts}</body></html>"
     site.answers["/board"] = (200, "text/html", page.encode())
     return site.address + "/board"

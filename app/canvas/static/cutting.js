@@ -6,6 +6,7 @@
 
   // a line through a pixel's very centre would be on neither side, so all lines lie a little beside themselves
   const ASIDE = [3.1e-7, 1.7e-7];
+  const DUST = 2000; // so many uncut parts are not looked at one by one: they stay with the largest piece
 
   // the line's crossings with the steps from pixel to pixel
   class Cut {
@@ -106,24 +107,24 @@
       else uncut.push(part);
     }
     if (pieces.length === 0) return bySize(between(uncut, points));
-    for (const part of uncut) {
-      const at = nearest(part, pieces);
-      pieces[at] = masks.union(pieces[at], part);
-    }
-    return bySize(pieces);
+    const stay = pieces.map((piece) => [piece]);
+    for (const part of uncut) stay[uncut.length > DUST ? largest(pieces) : nearest(part, pieces)].push(part);
+    return bySize(stay.map((list) => masks.joined(mask.size, list)));
   }
 
   const bySize = (list) => list.sort((a, b) => b.area - a.area || a.bbox[1] - b.bbox[1] || a.bbox[0] - b.bbox[0]);
   const middle = ({ bbox: [x, y, width, height] }) => [x + width / 2, y + height / 2];
 
-  // the parts on this side of the line and on that, where it passes between two of them
+  const largest = (pieces) => pieces.reduce((best, { area }, at) => (area > pieces[best].area ? at : best), 0);
+
+  // the parts on this side of the line and on that, where it passes between the two
   function between(list, points) {
     const join = (some) => masks.joined(list[0].size, some);
     const [from, to] = [points[0], points[points.length - 1]];
-    const left = list.filter((part) => side(from, to, middle(part)) > 0);
-    const right = list.filter((part) => side(from, to, middle(part)) <= 0);
-    const passes = (a, b) => points.some((point, at) => at > 0 && meet(middle(a), middle(b), points[at - 1], point));
-    return left.some((a) => right.some((b) => passes(a, b))) ? [join(left), join(right)] : [join(list)];
+    const left = join(list.filter((part) => side(from, to, middle(part)) > 0));
+    const right = join(list.filter((part) => side(from, to, middle(part)) <= 0));
+    const passes = points.some((point, at) => at > 0 && meet(middle(left), middle(right), points[at - 1], point));
+    return left.area && right.area && passes ? [left, right] : [join(list)];
   }
 
   function nearest(part, pieces) {

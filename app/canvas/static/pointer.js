@@ -61,7 +61,7 @@
 
     // what one finger began ends without a trace when the second one comes
     letGo() {
-      if (this.held !== null) this.tools.cancel();
+      if (this.held !== null) this.tools?.cancel();
       this.held = null;
       this.cancel();
     }
@@ -92,7 +92,7 @@
       if (this.fingers.lift(event)) return;
       if (event.pointerId === this.held) {
         this.held = null;
-        return void this.tools.up(this.tools.pointOf(event), event);
+        return void this.tools?.up(this.tools.pointOf(event), event);
       }
       const { press } = this;
       this.cancel();

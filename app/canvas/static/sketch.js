@@ -10,7 +10,7 @@
     context.setLineDash([]);
     context.lineJoin = "round";
     context.lineWidth = 3.5;
-    context.strokeStyle = "rgb(0 0 0 / 0.55)";
+    context.strokeStyle = "rgb(0 0 0 / 0.75)";
     context.stroke();
     context.setLineDash(dash);
     context.lineWidth = 1.5;
@@ -61,16 +61,19 @@
     context.stroke();
   }
 
+  // white on a dark plate; `align` says which end of the text is at x
   function words(context, text, x, y, align = "left") {
     context.font = "600 12px system-ui, sans-serif";
-    context.textAlign = align;
+    context.textAlign = "left";
     context.textBaseline = "middle";
-    context.lineWidth = 3;
-    context.lineJoin = "round";
-    context.strokeStyle = "rgb(0 0 0 / 0.75)";
-    context.strokeText(text, x, y);
+    const width = context.measureText(text).width + 10;
+    const left = align === "right" ? x - width : x;
+    context.fillStyle = "rgb(20 20 22 / 0.85)";
+    context.beginPath();
+    context.roundRect(left, y - 9, width, 18, 4);
+    context.fill();
     context.fillStyle = "#fff";
-    context.fillText(text, x, y);
+    context.fillText(text, left + 5, y + 0.5);
   }
 
   parts.sketch = { css, ink, trace, fill, handle, words };
