@@ -24,7 +24,8 @@
   }
 
   const decimals = (value, digits = 2) => (value === null ? "–" : value.toFixed(digits));
-  const grouped = (value) => Math.round(value).toLocaleString("en-GB").replaceAll(",", " ");
+  const numbers = new Intl.NumberFormat("en-GB");
+  const grouped = (value) => numbers.format(Math.round(value)).replaceAll(",", " ");
   const percent = (share) => `${Math.round(share * 100)} %`;
 
   function zoomText(scale) {

@@ -14,17 +14,20 @@
       this.frame = 0;
       new ResizeObserver(() => this.redraw()).observe(canvas);
       store.listen((changed) => {
-        if (changed.has("document")) this.count();
-        if (changed.has("document") || changed.has("threshold")) this.redraw();
+        const other = changed.has("document") && this.count();
+        if (other || changed.has("threshold")) this.redraw();
       });
     }
 
+    // says whether anything is counted that was not
     count() {
+      const before = this.counts.join();
       this.counts.fill(0);
       for (const { classScore } of this.store.document?.instances ?? []) {
         if (classScore === null) continue;
         this.counts[Math.min(BINS - 1, Math.max(0, Math.floor(classScore * BINS)))] += 1;
       }
+      return this.counts.join() !== before;
     }
 
     redraw() {

@@ -140,8 +140,16 @@
       return labels.build(sheet, this.outbox.of(key), this.store.document);
     }
 
-    // the open image's labels once more, without a word
+    // much may have changed at once, in many images
     async reload() {
+      this.review.forget();
+      this.pages.later();
+      await this.renew();
+      await this.review.refresh();
+    }
+
+    // the open image's labels once more, without a word
+    async renew() {
       const { key } = this;
       if (key === null) return;
       try {
@@ -249,7 +257,7 @@
     // somebody else sits here now, or the same with a name
     become(name) {
       this.actor = parts.actor.become(name);
-      this.reload();
+      this.renew();
     }
 
     spent() {
@@ -339,7 +347,7 @@
       this.review.forget(entry.image);
       const sheet = this.sheets.get(entry.image);
       if (sheet && !content.repeated && sheet.revision === revision) this.sheets.set(entry.image, labels.answered(sheet, content));
-      else if (entry.image === this.key) return this.reload();
+      else if (entry.image === this.key) return this.renew();
       else this.sheets.delete(entry.image);
       if (entry.image === this.key) this.rebuild();
       this.panel.acknowledged();
@@ -356,7 +364,8 @@
       this.notes.brief(`${done}: ${parts.gestures.word(kind)}${where}.${left}`);
       for (const key of images) if (key !== this.key) this.sheets.delete(key);
       this.pages.later();
-      if (images.length === 0 || images.includes(this.key) || !this.active) return this.reload();
+      if (count > 1) this.review.refresh();
+      if (images.length === 0 || images.includes(this.key) || !this.active) return this.renew();
       return this.openImage(images[0]);
     }
 
@@ -370,7 +379,7 @@
     refused(entry, sentence) {
       this.notes.refused(entry, sentence);
       this.sheets.delete(entry.image);
-      this.reload();
+      this.renew();
     }
 
     // -- words ----------------------------------------------------------------------------------

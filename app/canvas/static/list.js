@@ -43,10 +43,11 @@
 
     follow(changed) {
       const { document: opened } = this.store;
-      if (changed.has("document") && (opened?.key !== this.key || !opened?.labels)) this.box.scrollTop = 0;
-      if (changed.has("document")) this.key = opened?.key;
+      const other = changed.has("document") && (opened?.key !== this.image || !opened?.labels); // else some labels changed
+      if (changed.has("document")) this.image = opened?.key;
+      if (other) this.box.scrollTop = 0;
       const recoloured = changed.has("judged") || changed.has("colouring");
-      if (changed.has("document") || recoloured) this.clear();
+      if (other || recoloured) this.clear();
       if (changed.has("shown") || recoloured) this.refill();
       if (changed.has("selected")) this.reveal(this.store.selected);
       if (changed.has("selected") || changed.has("hovered")) this.mark();
@@ -69,7 +70,7 @@
       this.note.hidden = !opened || (this.rows.length > 0 && !opened.note);
       this.note.style.flex = this.rows.length > 0 ? "none" : "";
       this.draw();
-      this.reveal(this.store.selected);
+      if (!opened?.labels) this.reveal(this.store.selected);
     }
 
     draw() {
@@ -87,8 +88,10 @@
 
     place(one, at) {
       let row = this.drawn.get(one.id);
-      if (!row) {
+      if (row?.one !== one) {
+        row?.remove();
         row = this.make(one);
+        row.one = one;
         this.drawn.set(one.id, row);
         this.track.append(row);
       }
