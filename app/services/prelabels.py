@@ -234,3 +234,4 @@ class Prelabels:
         ended = [number for number, task in self._tasks.items() if task.state.stage != "running"]
         for number in ended[: max(0, len(self._tasks) - KEPT_TASKS)]:
             del self._tasks[number]
+        self._known = {key: number for key, number in self._known.items() if number in self._tasks}

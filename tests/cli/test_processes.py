@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from comask.annotation.label_store import LabelStore
 from comask.annotation.store import Store
 from comask.cli.processes import Processes
 from comask.errors import InputError
+from tests.annotation import postgresql
 from tests.factories import write_checkpoint, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,10 +64,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(name: str) -> list[str]:
+def command(name: str, *more: str) -> list[str]:
     return [
         sys.executable, "-m", "comask.cli", "prelabel", "pictures", "--checkpoint",
         "small.safetensors", "--device", "cpu", "--output", f"{name}.json", "--labels",
+        *more,
     ]  # fmt: skip
 
 
@@ -73,10 +76,11 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | more
 
 
-def start(place: Path, name: str, rank: int) -> "subprocess.Popen[bytes]":
+def start(place: Path, name: str, rank: int, *more: str) -> "subprocess.Popen[bytes]":
     told = environment(WORLD_SIZE="2", RANK=str(rank), LOCAL_RANK=str(rank))
+    words = command(name, *more)
     return subprocess.Popen(
-        command(name), cwd=place, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        words, cwd=place, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
 
 
@@ -93,17 +97,17 @@ def wait_for(place: Path, name: str, images: int) -> None:
         time.sleep(0.002)
 
 
-def labels(place: Path, name: str) -> str:
+def labels(place: Path, name: str, url: str = "") -> str:
     index = DatasetIndex.open(None, place / "pictures", place / "cache")
-    with Store.open(place / f"{name}.sqlite") as store:
+    with Store.open(url or place / f"{name}.sqlite") as store:
         state = LabelStore(store).state_hash(index.fingerprint)
     index.close()
     return state
 
 
-def assert_as_alone(place: Path, name: str) -> None:
+def assert_as_alone(place: Path, name: str, url: str = "") -> None:
     assert (place / f"{name}.json").read_bytes() == (place / "alone.json").read_bytes()
-    assert labels(place, name) == labels(place, "alone")
+    assert labels(place, name, url) == labels(place, "alone")
 
 
 @pytest.mark.slow
@@ -155,3 +159,20 @@ def test_torchrun_starts_them(place: Path) -> None:
     ended = subprocess.run(torchrun, cwd=place, env=environment(), capture_output=True, timeout=600)
     assert ended.returncode == 0, ended.stderr
     assert_as_alone(place, "torchrun")
+
+
+@pytest.mark.slow
+def test_they_meet_in_a_postgresql(place: Path) -> None:
+    programs = postgresql.find()
+    if programs is None:
+        pytest.skip("no PostgreSQL is installed")
+    with (
+        tempfile.TemporaryDirectory() as folder,  # where the server's own user may look
+        postgresql.served(programs, Path(folder)) as address,
+    ):
+        url = address.replace("postgresql:", "postgresql+psycopg:")
+        both = [start(place, "shared", rank, "--store", url) for rank in (0, 1)]
+        for process in both:
+            process.communicate(timeout=600)
+        assert [process.returncode for process in both] == [0, 0]
+        assert_as_alone(place, "shared", url)
