@@ -39,7 +39,7 @@ def test_a_dialogs_choices_can_be_clicked_and_tabbed_to(page: Page, labelled: La
     made = labelled()
     plant(made.site)
     page.get_by_test_id("label-export").click()
-    page.get_by_test_id("export-format-coco").focus()
+    expect(page.get_by_test_id("export-format-coco")).to_be_focused()
     page.keyboard.press("ArrowDown")
     expect(page.get_by_test_id("export-format-results")).to_be_checked()
     page.get_by_test_id("export-format-labelme").click()

@@ -39,7 +39,7 @@
 
     open() {
       this.build();
-      this.dialog = this.labelling.dialog("Export", this.element);
+      this.dialog = forms.open(this.labelling, "Export", this.element);
       this.show();
       if (this.answer?.project === this.labelling.project) this.showAnswer();
     }

@@ -285,6 +285,13 @@
     await labelling.reload();
   }
 
+  // the dialog with its first control in hand
+  function open(labelling, title, content) {
+    const dialog = labelling.dialog(title, content);
+    content.querySelector("input:checked, input[type=file], select, [tabindex='0']")?.focus({ preventScroll: true });
+    return dialog;
+  }
+
   // the dialog goes, and a rail that would lie over the picture
   function leave(labelling, dialog) {
     dialog.close();
@@ -303,5 +310,5 @@
 
   const checkpoints = (labelling) => labelling.studio?.browse?.names ?? [];
 
-  parts.forms = { Choice, Slider, Menu, Check, Listed, Picks, Watch, Undoing, RUNNING, actorOf, button, checkpoints, count, group, leave, line, listBox, nameOfClass, nameOfImage, refresh, say, settled, whole };
+  parts.forms = { Choice, Slider, Menu, Check, Listed, Picks, Watch, Undoing, RUNNING, actorOf, button, checkpoints, count, group, leave, line, listBox, nameOfClass, nameOfImage, open, refresh, say, settled, whole };
 })();

@@ -28,7 +28,7 @@
       const what = forms.group("File", element("p", { class: "cs-quiet" }, "COCO, COCO results (scored: they come in as proposals), or a zip of labelme or YOLO files."), this.file);
       const foot = element("div", { class: "cs-foot" }, this.said, this.complaint, this.start, this.undo.element);
       this.element = element("div", { class: "cs-form", "data-testid": "import" }, what, this.policy.element, foot);
-      this.dialog = labelling.dialog("Import", this.element);
+      this.dialog = forms.open(labelling, "Import", this.element);
       this.show();
     }
 

@@ -92,7 +92,7 @@
       this.note = element("p", { class: "cs-quiet", "data-testid": "ledger-note", hidden: true });
       const scroll = element("div", { class: "cs-scroll", tabindex: "0", role: "region", "aria-label": "Effort by checkpoint and class" }, this.table);
       this.element = element("div", { class: "cs-form cs-wide cs-ledger", "data-testid": "ledger" }, this.text, scroll, this.note);
-      this.labelling.dialog("Effort", this.element);
+      forms.open(this.labelling, "Effort", this.element);
       const url = api.address("/api/labels/ledger", { project: this.labelling.project });
       this.latest.ask(url, "The ledger", { done: (answer) => this.show(answer), failed: (text) => this.fail(text), now: true });
     }

@@ -76,7 +76,7 @@
       const names = forms.checkpoints(labelling);
       if (!names.includes(asked.checkpoint)) asked.checkpoint = labelling.checkpoint ?? names[0] ?? null;
       this.build(names);
-      this.dialog = labelling.dialog("Model against labels", this.element);
+      this.dialog = forms.open(labelling, "Model against labels", this.element);
       if (asked.checkpoint) return this.ask();
       forms.say(this.sentence, "There is no checkpoint to compare with.");
       return undefined;

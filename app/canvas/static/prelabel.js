@@ -35,7 +35,7 @@
       const { labelling, asked } = this;
       await this.task.resume();
       this.build();
-      this.dialog = labelling.dialog("Pre-label", this.element);
+      this.dialog = forms.open(labelling, "Pre-label", this.element);
       this.come();
       this.picks.open();
       this.mapping.open(asked.checkpoint);
