@@ -283,6 +283,7 @@
     labelling.review?.forget();
     labelling.pages?.later();
     await labelling.reload();
+    if (labelling.review?.idle) await labelling.review.refresh();
   }
 
   // the dialog with its first control in hand

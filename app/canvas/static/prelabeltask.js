@@ -96,16 +96,18 @@
 
     async take(state) {
       const { running: before, fresh } = this;
+      const known = this.state?.added ?? 0;
       const ended = !forms.RUNNING.includes(state.stage);
       if (ended && this.others && !before) return void (this.id = null);
       this.state = state;
       if (ended && state.added > 0) this.undo.offer();
       this.fresh = false; // a short run may be over at the first look
       const now = ended && (before || fresh);
+      const more = (state.added ?? 0) > known;
       this.news = now;
       this.show();
       this.onchange();
-      if (now) await forms.refresh(this.labelling);
+      if (now || more) await forms.refresh(this.labelling);
     }
 
     // the server has started again and forgot it: what is done stays done

@@ -143,6 +143,11 @@
       return state === "proposed" && score !== null && Math.fround(score) <= Math.fround(this.store.threshold);
     }
 
+    // does nothing wait, as far as is known here?
+    get idle() {
+      return !this.rows.some((row) => this.waits(row));
+    }
+
     // the next row that waits, from a place on; once round where `again` says so
     next(from, test = () => true) {
       for (let at = from; at < this.rows.length; at++) if (this.waits(this.rows[at]) && test(this.rows[at])) return at;
@@ -184,6 +189,9 @@
       if (settings.scope === "image") return labelling.say(`All of ${what} is reviewed.`, parts.labelButton("review-dataset", "Go on with the dataset", "Review every image", () => this.set({ scope: "dataset" })));
       const hidden = this.rows.filter((row) => settings.states.includes(row.state) && this.hides(row)).length;
       if (hidden > 0) return labelling.say(`All is reviewed but ${dom.grouped(hidden)} below the score slider.`, parts.labelButton("review-below", "Show them too", "The slider goes to 0", () => this.store.setThreshold(0)));
+      if (labelling.prelabel?.active) return labelling.say("Pre-labelling goes on: what it brings will wait here.");
+      const counts = Object.values(labelling.pages.about?.counts ?? {});
+      if (counts.every((count) => count === 0)) return labelling.say("Nothing waits for review: there is no label yet.");
       const buttons = labelling.export ? [parts.labelButton("review-export", "Export", "Write a COCO file, with its certificate", () => labelling.export.open())] : [];
       return labelling.say("All reviewed: export.", ...buttons);
     }
