@@ -19,6 +19,7 @@ from comask.errors import StoreError
 Answer = TypeVar("Answer")
 
 _WAIT = 60  # seconds that a writer waits for the others
+_CACHE = 32 * 1024  # KiB of pages that a connection may keep; undoing a long batch asks for them
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _AGAIN = ("40001", "40P01")  # two transactions in each other's way; PostgreSQL gave up this one
 
@@ -162,6 +163,7 @@ def _tame(engine: sa.Engine) -> None:
         _keep_a_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
