@@ -48,6 +48,7 @@ STEPS = (
     ("a film, stopped at a stage", "key('r'); slide('film-scrub', 400)"),
     ("no film", "key('Escape')"),
     ("a class off", "document.querySelector('[data-testid=classes] input').click()"),
+    ("the page Label", "press('page-label')"),
 )
 HANDS = """
 const find = (name) => document.querySelector(`[data-testid=${name}]`);
@@ -63,8 +64,8 @@ window.key = (key) => {
 };
 """
 TRIES = 4  # a busy machine may still be drawing when nothing has moved for a while
-# what depends on the way that led there, or on the clock
-PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error")
+# what depends on the way that led there, on who looks, or on the clock
+PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error", "label")
 
 
 def test_every_state_has_an_address_that_opens_it_again(

@@ -19,6 +19,7 @@ def picked(page: Page, key: str, uid: str) -> None:
     until(page, f"s.document === '{key}' && l.picked === '{uid}' && s.ready")
 
 
+@pytest.mark.slow
 def test_a_dataset_is_reviewed_by_keys_alone(page: Page, labelled: Labelled) -> None:
     """Fifty images of twelve: every tenth instance is wrong."""
     made = labelled(images=50, start=squares(12))

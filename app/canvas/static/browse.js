@@ -229,7 +229,7 @@
       const { image } = this.place;
       const url = this.listUrl;
       const stamp = `${url} ${image}`;
-      if (!this.place.pictured || this.place.page === "label" || !image || url === null || this.located === stamp) return;
+      if (!this.place.pictured || !image || url === null || this.located === stamp) return;
       this.located = stamp;
       const said = await api.get(`${url}&limit=1&find=${encodeURIComponent(image)}`, "The list").catch(() => null);
       if (this.located !== stamp || !Number.isInteger(said?.at)) return;
