@@ -7,8 +7,11 @@
   const ROW = 32;
   const SPARE = 4; // rows kept above and below what is in sight
 
+  // labels come in their order of drawing; what a person drew needs no score to come first
+  const surest = ({ classScore }) => classScore ?? 2;
+
   const ORDERS = {
-    rank: () => 0,
+    rank: (a, b) => (a.layer === "label" ? surest(b) - surest(a) : 0),
     small: (a, b) => a.area - b.area,
     large: (a, b) => b.area - a.area,
     name: (a, b) => a.name.localeCompare(b.name),
