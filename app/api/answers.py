@@ -162,3 +162,12 @@ def refuse_other_sites(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         refuse(403, "Another site can't ask for this; open the Studio's own page.")
+
+
+def refuse_too_large(request: Request, most: int, sentence: str) -> None:
+    """Refuse what does not say how long it is, or says too much: nothing of it is read."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()):
+        refuse(411, "The request must say how long it is.")
+    if len(length) > 15 or int(length) > most:
+        refuse(413, sentence)

@@ -10,7 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from app.actions import uploads
-from app.api.answers import find_image, json_answer, read_number, refuse, refuse_other_sites
+from app.api.answers import (
+    find_image,
+    json_answer,
+    read_number,
+    refuse,
+    refuse_other_sites,
+    refuse_too_large,
+)
 from app.services import Services, StoredImage
 from app.services.images import Encoded
 from comask.errors import ImageError, InputError
@@ -58,7 +65,12 @@ def router(services: Services) -> APIRouter:
     @routes.post("/uploads")
     async def upload(request: Request) -> Response:
         refuse_other_sites(request)
-        _refuse_too_large(request, services)
+        most = services.settings.limits.request_bytes
+        refuse_too_large(
+            request,
+            most,
+            f"One request may hold {most // 1_000_000} MB; send fewer files at a time.",
+        )
         files = await _read_files(request, services)
         if not files:
             refuse(422, "The request holds no files.")
@@ -99,15 +111,6 @@ def _answer(
     except InputError as error:
         refuse(422, str(error))
     return Response(encoded.content, media_type=encoded.media_type, headers=headers)
-
-
-def _refuse_too_large(request: Request, services: Services) -> None:
-    length = request.headers.get("content-length", "")
-    most = services.settings.limits.request_bytes
-    if not (length.isascii() and length.isdigit()):
-        refuse(411, "The request must say how long it is.")
-    if len(length) > 15 or int(length) > most:
-        refuse(413, f"One request may hold {most // 1_000_000} MB; send fewer files at a time.")
 
 
 async def _read_files(request: Request, services: Services) -> list[tuple[str, bytes]]:

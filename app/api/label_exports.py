@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
@@ -18,16 +17,15 @@ from app.actions import label_exports, label_imports
 from app.api.answers import (
     MOST_BYTES,
     attachment,
-    json_answer,
     parse_object,
     read_content,
     refuse,
     refuse_other_sites,
+    refuse_too_large,
 )
-from app.api.labels import find_project
+from app.api.labelling import answer, find_project, parsed, told
 from app.canvas import label_files_asked
 from app.services import Services
-from comask.errors import ComaskError, ConflictError, StoreError
 
 MOST_FIELDS = 8  # of an import
 _PART = 1_000_000  # bytes that are moved at a time
@@ -42,7 +40,7 @@ def router(services: Services) -> APIRouter:
     async def export(request: Request) -> Response:
         refuse_other_sites(request)
         content = await read_content(request, MOST_BYTES)
-        return _answer(request, await run_in_threadpool(_export, services, content))
+        return answer(request, await run_in_threadpool(_export, services, content))
 
     @routes.get("/exports/{export_id}")
     def file(export_id: str) -> Response:
@@ -61,35 +59,26 @@ def router(services: Services) -> APIRouter:
     @routes.post("/import")
     async def take(request: Request) -> Response:
         refuse_other_sites(request)
-        _refuse_too_large(request, services)
+        most = services.settings.limits.request_bytes
+        refuse_too_large(
+            request, most, f"A file to import may have {most // 1_000_000} MB; split it, or zip it."
+        )
         async with _received(request) as (path, fields):
-            return _answer(request, await run_in_threadpool(_import, services, path, fields))
+            return answer(request, await run_in_threadpool(_import, services, path, fields))
 
     return routes
 
 
 def _export(services: Services, content: bytes) -> dict[str, Any]:
-    try:
-        asked = label_files_asked.export_asked(parse_object(content))
-        project = find_project(services, asked.project)
-        return label_exports.export(services, project, asked)
-    except StoreError as error:
-        refuse(503, _sentence(error))
-    except (ComaskError, OSError) as error:
-        refuse(422, _sentence(error))
+    asked = parsed(lambda: label_files_asked.export_asked(parse_object(content)))
+    project = find_project(services, asked.project)
+    return told(lambda: label_exports.export(services, project, asked))
 
 
 def _import(services: Services, path: Path, fields: dict[str, str]) -> dict[str, Any]:
-    try:
-        asked = label_files_asked.import_asked(fields)
-        project = find_project(services, asked.project)
-        return label_imports.take(services, project, path, asked)
-    except ConflictError as error:
-        refuse(409, _sentence(error))
-    except StoreError as error:
-        refuse(503, _sentence(error))
-    except (ComaskError, OSError) as error:
-        refuse(422, _sentence(error))
+    asked = parsed(lambda: label_files_asked.import_asked(fields))
+    project = find_project(services, asked.project)
+    return told(lambda: label_imports.take(services, project, path, asked))
 
 
 @asynccontextmanager
@@ -119,15 +108,6 @@ def _file_name(name: str | None) -> str:
     return last if last.strip(". ") and last.isprintable() else "file"
 
 
-def _refuse_too_large(request: Request, services: Services) -> None:
-    length = request.headers.get("content-length", "")
-    most = services.settings.limits.request_bytes
-    if not (length.isascii() and length.isdigit()):
-        refuse(411, "The request must say how long it is.")
-    if len(length) > 15 or int(length) > most:
-        refuse(413, f"A file to import may have {most // 1_000_000} MB; split it, or zip it.")
-
-
 def _download(path: Path) -> Response:
     headers = {
         "Content-Disposition": attachment(path.name),
@@ -136,13 +116,3 @@ def _download(path: Path) -> Response:
     }
     kind = "application/zip" if path.suffix == ".zip" else "application/json"
     return FileResponse(path, media_type=kind, headers=headers)
-
-
-def _answer(request: Request, content: dict[str, Any]) -> Response:
-    return json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, ComaskError):
-        return f"The file can't be written or read: {error.strerror or error}."
-    return f"{str(error).rstrip('.')}."

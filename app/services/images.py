@@ -24,10 +24,12 @@ from app.session import Source
 from app.settings import Limits
 from comask.annotation import coco, files
 from comask.annotation.records import Category, Dataset
+from comask.data import grey
+from comask.data.grey import GreyRange
 from comask.errors import ImageError, InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
-    from comask.data.images import GreyRange, LoadedImage
+    from comask.data.images import LoadedImage
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB, upright; or (H, W) grey
 Grey = NDArray[Any]  # (H, W) of the file's own depth
@@ -167,7 +169,7 @@ class ImageStore:
         """Encode the pixels for the browser: without loss up to 4 megapixels, else JPEG."""
         return self._encoded(self._pictures, image, encode_picture, lambda e: len(e.content))
 
-    def grey_range(self, image: StoredImage) -> "GreyRange | None":
+    def grey_range(self, image: StoredImage) -> GreyRange | None:
         """Say which grey values an image of more than 8 bits holds; None is any other image."""
         if _place_of(image) not in self._ranges:
             self._load(image)
@@ -175,15 +177,13 @@ class ImageStore:
 
     def windowed(self, image: StoredImage, low: float, high: float) -> Encoded:
         """Encode the grey values between two limits; raises InputError where there are 8 bits."""
-        from comask.data import images  # brings torch
-
         place = _place_of(image)
-        grey = self._greys.get(place)
-        if grey is None:
-            grey = self._load(image).original
-        if grey is None:
+        deep = self._greys.get(place)
+        if deep is None:
+            deep = self._load(image).original
+        if deep is None:
             raise InputError(f"{image.file_name} has 8 bits a channel: all of it is shown.")
-        return encode_picture(images.window(grey, low, high))
+        return encode_picture(grey.window(deep, low, high))
 
     def thumbnail(self, image: StoredImage) -> Encoded:
         """Encode a small picture for lists."""
@@ -234,14 +234,12 @@ class ImageStore:
         return loaded
 
     def _remember(self, place: str, loaded: "LoadedImage") -> None:
-        from comask.data import images  # was needed to load it
-
         self._pixels.put(place, loaded.pixels, loaded.pixels.nbytes)
         if loaded.original is None:
             self._ranges.put(place, None)
         else:
             self._greys.put(place, loaded.original, loaded.original.nbytes)
-            self._ranges.put(place, images.grey_range(loaded.original))
+            self._ranges.put(place, grey.measure(loaded.original))
 
     def _store(self, key: str, content: bytes, name: str) -> StoredImage:
         path = self._folder / f"{key}.image"

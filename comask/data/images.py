@@ -34,19 +34,17 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from comask.annotation.names import EXTENSIONS
 from comask.annotation.records import Upright
+from comask.data import grey
+from comask.data.grey import Grey
 from comask.errors import ImageError, InputError
 from comask.structures import Size
 
 Pixels = NDArray[np.uint8]  # (H, W, 3) RGB
-Grey = NDArray[Any]  # (H, W) of the file's own depth
-Levels = NDArray[np.uint8]  # (H, W) grey as it is shown
 
 MAX_PIXELS = 80_000_000  # 240 MB of RGB; Pillow's own guard starts to object at 89 million
-PERCENTILES = (0.1, 99.9)  # of a deep grey image: what becomes 0 and 255
 
 _ACCEPTED = "JPEG, PNG, TIFF, WebP, BMP, GIF and PNM"
 _STRIP_ROWS = 256  # rows converted at a time, so that a large image is never held three times
-_SAMPLED = 4_000_000  # pixels that percentiles are taken from, evenly spread
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 _PHOTOMETRIC = 0x0106  # the TIFF tag: 0 when white is stored as 0
 
@@ -70,21 +68,6 @@ class LoadedImage:
     def size(self) -> Size:
         """The height and width of the upright image."""
         return self.pixels.shape[0], self.pixels.shape[1]
-
-
-@dataclass(frozen=True)
-class GreyRange:
-    """The values of a deep grey image.
-
-    bits   of a pixel in memory: 16 or 32
-    low    its smallest finite value; high its largest
-    shown  what becomes black and white as long as nobody asks for another window
-    """
-
-    bits: int
-    low: float
-    high: float
-    shown: tuple[float, float]
 
 
 def load(
@@ -151,28 +134,6 @@ def list_images(paths: Iterable[Path]) -> list[tuple[Path, str]]:
         if not path.is_dir():
             found.setdefault(path.absolute(), _Found(path, printable(Path(path.name)), ""))
     return _told_apart(list(found.values()))
-
-
-def grey_range(grey: Grey) -> GreyRange:
-    """Measure deep grey: what it holds and what ``load`` shows of it."""
-    finite = grey[np.isfinite(grey)] if grey.dtype.kind == "f" else grey
-    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
-    return GreyRange(8 * grey.dtype.itemsize, float(low), float(high), _limits(grey))
-
-
-def window(grey: Grey, low: float, high: float) -> Levels:
-    """Spread the values between two limits over 8 bits: (H, W) -> (H, W).
-
-    What lies beyond a limit is shown as the limit is. Where both are the same, all is black.
-    """
-    levels = np.empty(grey.shape, np.uint8)
-    factor = 255.0 / (high - low) if high > low else 0.0
-    for top in range(0, grey.shape[0], _STRIP_ROWS):
-        strip = grey[top : top + _STRIP_ROWS].astype(np.float64)
-        strip = np.nan_to_num(strip, nan=low, posinf=high, neginf=low)
-        spread = (strip.clip(low, high) - low) * factor
-        levels[top : top + _STRIP_ROWS] = np.rint(spread).astype(np.uint8)
-    return levels
 
 
 def fit_size(size: Size, short_side: int, long_side: int) -> tuple[float, Size]:
@@ -287,7 +248,7 @@ def _upright(image: ImageFile.ImageFile) -> LoadedImage:
         orientation = _exif_orientation(image)
         turn = _TURNS[orientation]
     original = _deep_grey(image)
-    pixels = np.ascontiguousarray(turn(_rgb(image) if original is None else _spread(original)))
+    pixels = np.ascontiguousarray(turn(_rgb(image) if original is None else grey.spread(original)))
     height, width = pixels.shape[:2]
     return LoadedImage(
         pixels,
@@ -358,31 +319,14 @@ def _is_alpha_empty(image: Image.Image) -> bool:
 def _deep_grey(image: Image.Image) -> Grey | None:
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return None
-    grey: Grey = np.array(image)
+    deep: Grey = np.array(image)
     if image.mode == "F":
-        return grey
-    if grey.dtype.itemsize == 2 or (grey.min() >= 0 and grey.max() <= 65535):
-        grey = grey.astype(np.uint16)
+        return deep
+    if deep.dtype.itemsize == 2 or (deep.min() >= 0 and deep.max() <= 65535):
+        deep = deep.astype(np.uint16)
         if isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0:
-            grey = np.uint16(65535) - grey  # stored with white as 0
-    return grey
-
-
-def _spread(grey: Grey) -> Pixels:
-    """Spread deep grey over 8 bits by its percentiles: (H, W) -> (H, W, 3)."""
-    return np.repeat(window(grey, *_limits(grey))[:, :, None], 3, axis=2)
-
-
-def _limits(grey: Grey) -> tuple[float, float]:
-    """Find the values that become 0 and 255; a few bright pixels alone still count."""
-    sample = grey.reshape(-1)[:: -(-grey.size // _SAMPLED)]
-    sample = sample[np.isfinite(sample)]
-    if not sample.size:
-        return 0.0, 0.0
-    low, high = np.percentile(sample, PERCENTILES)
-    if high <= low:
-        low, high = sample.min(), sample.max()
-    return float(low), float(high)
+            deep = np.uint16(65535) - deep  # stored with white as 0
+    return deep
 
 
 # -- what a file is -----------------------------------------------------------------------------
