@@ -109,6 +109,18 @@ def test_one_image_alone_can_be_reviewed(page: Page, labelled: Labelled) -> None
     assert made.states(FIRST) == {"m0": "accepted", "m1": "rejected"}
 
 
+def test_image_by_image_the_review_goes_on_with_what_is_looked_at(
+    page: Page, labelled: Labelled
+) -> None:
+    labelled()
+    page.keyboard.press("PageDown")
+    until(page, f"s.document === '{SECOND}' && s.ready")
+    page.keyboard.press("j")
+    picked(page, SECOND, "m0")
+    page.keyboard.press("a")
+    picked(page, SECOND, "m1")
+
+
 def test_enter_ends_an_image_and_goes_to_the_next_one(page: Page, labelled: Labelled) -> None:
     made = labelled()
     for row in made.rows[SECOND].values():  # nothing is left to review there

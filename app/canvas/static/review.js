@@ -164,7 +164,15 @@
     async step(by) {
       if (this.rows.length === 0 && this.total === null) await this.refresh();
       if (by < 0) return this.at > 0 ? this.go(this.at - 1) : undefined;
-      return this.advance();
+      const here = this.begun();
+      return here < 0 ? this.advance() : this.go(here);
+    }
+
+    // image by image, the review goes on with the one that is looked at, wherever it was before
+    begun() {
+      const { key } = this.labelling;
+      if (this.order !== "file" || this.rows[this.at]?.key === key) return -1;
+      return this.next(0, (row) => row.key === key);
     }
 
     async advance(test) {
