@@ -101,7 +101,7 @@ def _new_folder(services: Services) -> Path:
 def _told(found: "Certificate", keys: dict[str, str]) -> dict[str, Any]:
     def told(row: "Row") -> dict[str, Any]:
         return {
-            "key": keys.get(row.image),
+            **_image(row.image, keys),
             "id": row.uid or None,
             "annotation_id": row.annotation_id,
             "sentence": row.sentence,
@@ -117,6 +117,12 @@ def _told(found: "Certificate", keys: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _image(name: str, keys: dict[str, str]) -> dict[str, Any]:
+    """Say which image is meant; an upload's name in the store is its key, which nobody reads."""
+    key = keys.get(name)
+    return {"key": key, "file_name": None if name in ("", key) else name}
+
+
 def _polygons(written: Written, meant: LabelExport, keys: dict[str, str]) -> dict[str, Any] | None:
     if not written.settings.draws:
         return None
@@ -125,8 +131,8 @@ def _polygons(written: Written, meant: LabelExport, keys: dict[str, str]) -> dic
 
     def row(said: Said) -> dict[str, Any]:
         origin = origins[said.annotation_id]
-        key = keys.get(origin.image)
-        return {"key": key, "id": origin.uid, "iou": said.iou, "points": said.points}
+        about = {**_image(origin.image, keys), "id": origin.uid}
+        return {**about, "iou": said.iou, "points": said.points}
 
     worst = sorted(written.polygons, key=lambda said: said.iou)[:MOST_ROWS]
     return {

@@ -48,11 +48,19 @@ def parse_json(data: bytes, name: str) -> tuple[Any, str]:
         try:
             return orjson.loads(data), ""
         except orjson.JSONDecodeError as error:
-            flaw = f"{name} is not JSON: {error}"
+            flaw = f"{name} is not JSON: {_flaw(data, error)}"
         try:  # so that a NaN is named by its record and field
             return json.loads(data), flaw
         except (ValueError, RecursionError):
             raise AnnotationError(flaw) from None
+
+
+def _flaw(data: bytes, error: orjson.JSONDecodeError) -> str:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return "it is no text in UTF-8"
+    return str(error)
 
 
 def dump_json(content: object) -> bytes:

@@ -31,7 +31,7 @@
 
     check({ name, passed, sentence, rows = [] }) {
       const made = element("li", { "data-testid": "certificate-check", "data-passed": String(passed) }, mark(passed), element("strong", {}, name.replaceAll("_", " ")), element("span", {}, sentence));
-      if (rows.length > 0) made.append(this.list("certificate-rows", `Where ${name} failed`, rows, (row) => [element("span", { class: "cs-name" }, `${forms.nameOfImage(this.labelling, row)}: ${row.sentence}`)]));
+      if (rows.length > 0) made.append(this.list("certificate-rows", passed ? `About ${name}` : `Where ${name} failed`, rows, (row) => [element("span", { class: "cs-name" }, `${forms.nameOfImage(this.labelling, row)}: ${row.sentence}`)]));
       return made;
     }
 
