@@ -74,7 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="database of all runs, any SQLAlchemy URL (default: a file in the workspace)",
+        help="database of runs and labels, any SQLAlchemy URL (default: a file in the workspace)",
     )
     parser.add_argument(
         "--device", default=own.device, help="auto, cpu, cuda, cuda:1, mps (default: auto)"
