@@ -28,6 +28,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
     from comask.checkpoint import native
 
+    others = set(threading.enumerate())  # of tests before
     home = tmp_path_factory.mktemp("studio")
     (home / "assets/checkpoints").mkdir(parents=True)
     (home / "assets/samples").mkdir()
@@ -64,7 +65,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     with serve(services) as client:
         yield client, services, state.id
     services.close()
-    assert all(thread.name != "runner" for thread in threading.enumerate())
+    own = set(threading.enumerate()) - others
+    assert all(thread.name != "runner" for thread in own)
 
 
 def test_page_and_command_line_make_the_same_labels(page: Page, tmp_path: Path) -> None:
