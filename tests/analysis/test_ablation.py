@@ -23,6 +23,8 @@ from comask.run import pack
 from comask.structures import Detections, ImageBatch, Trace
 from tests.models import small_config, small_model
 
+pytestmark = pytest.mark.slow  # its models are small, and many
+
 CATEGORIES = (Category(1, "a"), Category(2, "b"), Category(3, "c"))
 VIEW = PreprocessingConfig(short_side=70, long_side=200)
 NECK = NeckConfig(channels=32)

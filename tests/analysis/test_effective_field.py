@@ -87,6 +87,7 @@ def test_the_level_itself_sees_its_own_cell(seen: Look) -> None:
     assert one.box == (5, 2, 7, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", ["level", "image"])
 @pytest.mark.parametrize("path", ["own", "cascade"])
 @pytest.mark.parametrize("level", [2, 3, 4, 5])
@@ -216,6 +217,7 @@ def moved(exact: CoMask, base: Tensor, pixels: Tensor) -> list[Tensor]:
     return [torch.cat(level) for level in zip(*parts, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["frozen", "live"])
 @pytest.mark.parametrize("path", ["own", "cascade"])
 @pytest.mark.parametrize("level", [2, 3, 4, 5])

@@ -101,6 +101,7 @@ def test_an_export_keeps_ids_and_filters_by_class_score(run: Run, files: Files) 
     assert run.export([], categories=[Category(4, "x")]).categories == (Category(4, "x"),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "image"), [("predict", 1), ("commit", 3), ("predict", 5)])
 def test_a_killed_run_goes_on_and_ends_the_same(
     tmp_path: Path, files: Files, how: str, image: int
@@ -118,6 +119,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(
         assert standin.export(run, files) == unbroken(files, tmp_path)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_run(tmp_path: Path) -> None:
     folder, place = tmp_path / "pictures", tmp_path / "shared.sqlite"
     files = [(write_picture(folder / f"{n}.png", seed=n), f"{n}.png") for n in range(24)]

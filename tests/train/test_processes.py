@@ -42,6 +42,7 @@ def left(out: Path, case: Case, rank: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_two_processes_find_the_gradients_of_the_double_batch(
     folders: Folders, shared: Path, case: Case
