@@ -90,11 +90,18 @@ class Annotator:
             share = max((right - left) / box["width"], (bottom - top) / box["height"])
             if inside and (said["zoom"] >= NEAR or share > 0.5):
                 return
+            x, y = centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2
+            if max(abs(x) / box["width"], abs(y) / box["height"]) > 1.5:  # far away
+                self.page.mouse.move(*centre)
+                self.page.mouse.wheel(0, 400)
+                self.settle()
+                continue
             if not inside:
                 self.page.mouse.move(*centre)
                 self.page.mouse.down(button="middle")
-                x, y = centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2
-                self.page.mouse.move(centre[0] + x, centre[1] + y)
+                reach = (0.45 * box["width"], 0.45 * box["height"])  # the pointer stays in sight
+                across, down = np.clip((x, y), np.negative(reach), reach).tolist()
+                self.page.mouse.move(centre[0] + across, centre[1] + down)
                 self.page.mouse.up(button="middle")
             if share > 0.8 or said["zoom"] < NEAR:
                 self.page.mouse.move(*centre)
@@ -138,9 +145,8 @@ class Annotator:
     # -- correcting -----------------------------------------------------------------------------
 
     def correct(self) -> None:
-        """Go through the queue of all images: accept, reject, mend, and draw what is missing."""
+        """Go through the queue of all images: accept, mend or reject what is proposed."""
         matched: dict[str, dict[str, Mask]] = {}
-        anew: set[str] = set()
         self.press("j")
         while True:
             self.page.wait_for_function(
@@ -155,7 +161,7 @@ class Annotator:
                 matched[key] = self._match(key)
                 if self._grow_all(matched[key]):
                     continue
-            goal = None if uid in anew else matched[key].get(uid)
+            goal = matched[key].get(uid)
             if self.label["states"][uid] != "proposed":
                 self.press("j")
             elif goal is None:
@@ -166,9 +172,8 @@ class Annotator:
                 self.press("a")
                 self._changed(uid, key)
             elif not self._mend(uid, goal):
-                self.draw(goal)
-                anew.add(uid)
-                self.press("j")
+                self.press("x")  # it is drawn anew with those that are missing
+                self._changed(uid, key)
 
     def add_missed(self) -> None:
         """Draw what no label shows, image by image; the page is at the first one."""
