@@ -70,6 +70,17 @@ def shared_weights(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def postgresql_programs() -> Path:
+    """Find the folder of PostgreSQL's programs."""
+    from tests.annotation import postgresql
+
+    programs = postgresql.find()
+    if programs is None:
+        _missing("PostgreSQL is not installed (apt-get install postgresql)")
+    return programs
+
+
+@pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
     """Start the machine's own Chromium once for all tests."""
     from playwright.sync_api import sync_playwright

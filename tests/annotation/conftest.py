@@ -13,11 +13,11 @@ from tests.annotation import postgresql
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    programs = postgresql.find()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    with tempfile.TemporaryDirectory() as folder, postgresql.served(programs, Path(folder)) as url:
+def server(postgresql_programs: Path) -> Iterator[str]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgresql.served(postgresql_programs, Path(folder)) as url,
+    ):
         yield url
 
 

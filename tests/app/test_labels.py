@@ -29,11 +29,11 @@ OpenDesk = Callable[[], Desk]
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    programs = postgresql.find()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")
-    with tempfile.TemporaryDirectory() as folder, postgresql.served(programs, Path(folder)) as url:
+def server(postgresql_programs: Path) -> Iterator[str]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        postgresql.served(postgresql_programs, Path(folder)) as url,
+    ):
         yield url
 
 

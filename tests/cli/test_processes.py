@@ -162,13 +162,10 @@ def test_torchrun_starts_them(place: Path) -> None:
 
 
 @pytest.mark.slow
-def test_they_meet_in_a_postgresql(place: Path) -> None:
-    programs = postgresql.find()
-    if programs is None:
-        pytest.skip("no PostgreSQL is installed")
+def test_they_meet_in_a_postgresql(place: Path, postgresql_programs: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as folder,  # where the server's own user may look
-        postgresql.served(programs, Path(folder)) as address,
+        postgresql.served(postgresql_programs, Path(folder)) as address,
     ):
         url = address.replace("postgresql:", "postgresql+psycopg:")
         both = [start(place, "shared", rank, "--store", url) for rank in (0, 1)]

@@ -75,7 +75,8 @@ def test_torchvision(folder: Path, masks: Masks) -> None:
 
 def by_supervision(folder: Path, masks: Masks) -> tuple[Any, Any]:
     """Read the picture with instances, and the one without; it keeps no ids."""
-    supervision = pytest.importorskip("supervision")
+    import supervision
+
     dataset = supervision.DetectionDataset.from_coco(
         images_directory_path=str(folder / "images"),
         annotations_path=str(folder / f"{masks}.json"),
