@@ -30,6 +30,8 @@ from comask.errors import AnnotationError
 
 Record = TypeVar("Record")
 
+_AT_ONCE = 1_000  # records whose codes are looked at together
+
 
 @dataclass(frozen=True)
 class Result:
@@ -117,7 +119,10 @@ def parse(data: bytes, name: str = "the file") -> Dataset:
         sizes = {image.id: (image.height, image.width) for image in images}
         known = {category.id for category in categories}
         rows = top.items("annotations")
-        annotations = _records(rows, "annotations", lambda row: _annotation(row, sizes, known))
+        plain = _plain_codes(rows, sizes)
+        annotations = _records(
+            rows, "annotations", lambda row: _annotation(row, sizes, known, next(plain))
+        )
         _refuse_twins(annotations, "annotations")
         info = top.object("info")
         licenses = top.items("licenses") if top.has("licenses") else []
@@ -136,16 +141,20 @@ def read_results(source: Path | Sequence[Any], truth: Dataset) -> tuple[Result, 
         raise AnnotationError(f"{name}: a results file holds a list, not {shown(content)}")
     sizes = {image.id: (image.height, image.width) for image in truth.images}
     known = {category.id for category in truth.categories}
+    plain = _plain_codes(content, sizes)
     with _named(name):
-        found = _records(content, "results", lambda row: _result(row, sizes, known))
+        found = _records(content, "results", lambda row: _result(row, sizes, known, next(plain)))
         _refuse_mixture(found)
     if flaw:
         raise AnnotationError(flaw)
     return found
 
 
-def read_segmentation(value: object, size: Size) -> Rle:
-    """Read polygons or a run-length code of either kind into one mask."""
+def read_segmentation(value: object, size: Size, *, plain: bool = False) -> Rle:
+    """Read polygons or a run-length code of either kind into one mask.
+
+    ``plain`` says that its code was found to fill the image: ``rle.are_plain``.
+    """
     if isinstance(value, list):
         if not value:
             raise AnnotationError("segmentation is an empty list")
@@ -163,7 +172,7 @@ def read_segmentation(value: object, size: Size) -> Rle:
         )
     counts = value.get("counts")
     if isinstance(counts, str):
-        return rle.from_compressed(counts, *size)
+        return Rle(size, counts) if plain else rle.from_compressed(counts, *size)
     if isinstance(counts, list):
         return rle.from_uncompressed(counts, *size)
     raise AnnotationError(f"segmentation.counts must be a text or a list, not {shown(counts)}")
@@ -181,7 +190,7 @@ def read_category(value: object) -> Category:
 
 def read_annotation(value: object, image: ImageRecord, categories: set[int]) -> Annotation:
     """Read one record of ``annotations`` that belongs to an image."""
-    return _annotation(Fields(value), {image.id: (image.height, image.width)}, categories)
+    return _annotation(Fields(value), {image.id: (image.height, image.width)}, categories, False)
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -278,6 +287,27 @@ def _records(
     return tuple(records)
 
 
+def _plain_codes(items: Sequence[Any], sizes: dict[int, Size]) -> Iterator[bool]:
+    """Tell of every record whether its code fills its image, looking at many at once."""
+    for start in range(0, len(items), _AT_ONCE):
+        rows = items[start : start + _AT_ONCE]
+        codes = [_code(row, sizes) for row in rows]
+        there = [code for code in codes if code is not None]
+        plain = iter(rle.are_plain([text for text, _ in there], [size for _, size in there]))
+        yield from (code is not None and next(plain) for code in codes)
+
+
+def _code(record: object, sizes: dict[int, Size]) -> tuple[str, int] | None:
+    """Find a record's compressed code and the pixels of its image; None for all that is odd."""
+    found = record.get("segmentation") if isinstance(record, dict) else None
+    text = found.get("counts") if isinstance(found, dict) else None
+    if not isinstance(record, dict) or not isinstance(text, str):
+        return None
+    number = record.get("image_id")
+    height, width = sizes.get(number, (0, 0)) if isinstance(number, int) else (0, 0)
+    return text, height * width
+
+
 def _refuse_twins(records: Iterable[Annotation | Category | ImageRecord], key: str) -> None:
     seen: dict[int, int] = {}
     for row, record in enumerate(records):
@@ -313,10 +343,12 @@ def _image(fields: Fields) -> ImageRecord:
     return ImageRecord(number, name, width, height, fields.rest())
 
 
-def _annotation(fields: Fields, sizes: dict[int, Size], categories: set[int]) -> Annotation:
+def _annotation(
+    fields: Fields, sizes: dict[int, Size], categories: set[int], plain: bool
+) -> Annotation:
     number = fields.whole("id", 0, MAX_ID)
     image, category = _references(fields, sizes, categories)
-    mask = read_segmentation(fields.get("segmentation"), sizes[image])
+    mask = read_segmentation(fields.get("segmentation"), sizes[image], plain=plain)
     return Annotation(
         id=number,
         image_id=image,
@@ -332,13 +364,13 @@ def _annotation(fields: Fields, sizes: dict[int, Size], categories: set[int]) ->
     )
 
 
-def _result(fields: Fields, sizes: dict[int, Size], categories: set[int]) -> Result:
+def _result(fields: Fields, sizes: dict[int, Size], categories: set[int], plain: bool) -> Result:
     image, category = _references(fields, sizes, categories)
     score = fields.number("score")
     bbox = fields.bbox("bbox") if fields.has("bbox") else None
     mask = None
     if fields.has("segmentation"):
-        mask = read_segmentation(fields.get("segmentation"), sizes[image])
+        mask = read_segmentation(fields.get("segmentation"), sizes[image], plain=plain)
     if bbox is None and mask is None:
         raise AnnotationError("it has neither bbox nor segmentation")
     return Result(image, category, score, bbox, mask)

@@ -1,4 +1,4 @@
-"""The twelve COCO numbers for masks and boxes, by pycocotools.
+"""The twelve COCO numbers for masks and boxes, by pycocotools or by what equals it to the bit.
 
 What pycocotools does is kept, its corners included:
 - a number is -1 where no truth object is in its size range;
@@ -8,25 +8,21 @@ The one departure: truth ids are numbered anew, because pycocotools takes an obj
 unfound.
 """
 
-import contextlib
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from comask.annotation import coco, rle
 from comask.annotation.coco import Result
 from comask.annotation.records import Dataset
 from comask.errors import InputError
+from comask.evaluate.engines import Content, Engine, Judge, Kind, Limits, Tables, Wanted, choose
 
-Kind = Literal["segm", "bbox"]
-Limits = tuple[int, int, int]  # how many instances an image may count, rising
+__all__ = ["COCO_LIMITS", "Kind", "Limits", "Verdict", "evaluate", "judge", "mean", "summarise"]
 
 COCO_LIMITS: Limits = (1, 10, 100)
 _SIZES = ("", "s", "m", "l")  # all, below 32 x 32 px, up to 96 x 96 px, above
@@ -38,11 +34,13 @@ class Verdict:
 
     numbers      AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl
     by_category  AP of each category id; -1 where it has no truth
+    engine       who worked them out; "" for ``metrics.twelve``, which has overlaps that are kept
     """
 
     kind: Kind
     numbers: Mapping[str, float]
     by_category: Mapping[int, float]
+    engine: Engine | Literal[""] = field(default="", compare=False)
 
 
 def evaluate(
@@ -50,6 +48,7 @@ def evaluate(
     results: Sequence[Any] | str | Path,
     *,
     max_detections: Sequence[int] = COCO_LIMITS,
+    engine: Wanted = "auto",
 ) -> dict[str, dict[str, float]]:
     """Find the twelve numbers for masks ("segm") and boxes ("bbox").
 
@@ -61,8 +60,9 @@ def evaluate(
         truth: A COCO file or what ``coco.read`` made of it.
         results: A COCO results list, or its file.
         max_detections: Three limits of instances an image; COCO's are 1, 10 and 100.
+        engine: Who works them out; "auto" takes the fast one where it is installed.
     """
-    verdicts = judge(truth, results, max_detections=max_detections)
+    verdicts = judge(truth, results, max_detections=max_detections, engine=engine)
     return {kind: dict(verdict.numbers) for kind, verdict in verdicts.items()}
 
 
@@ -71,9 +71,10 @@ def judge(
     results: Sequence[Any] | str | Path,
     *,
     max_detections: Sequence[int] = COCO_LIMITS,
+    engine: Wanted = "auto",
 ) -> dict[Kind, Verdict]:
     """Do what ``evaluate`` does, and find the AP of each category too."""
-    limits = _read_limits(max_detections)
+    limits, chosen = _read_limits(max_detections), choose(engine)
     dataset = truth if isinstance(truth, Dataset) else coco.read(Path(truth))
     if not dataset.images:
         raise InputError("the annotation file holds no images, so there is nothing to evaluate")
@@ -81,7 +82,8 @@ def judge(
     kinds: tuple[Kind, ...] = ("segm", "bbox")
     if found and found[0].rle is None:
         kinds = ("bbox",)
-    return {kind: _judge(dataset, found, kind, limits) for kind in kinds}
+    judge = Judge(chosen, to_truth(dataset), to_found(dataset, found))
+    return {kind: _verdict(judge.tables(kind, limits), kind, limits, chosen) for kind in kinds}
 
 
 def _read_limits(given: Sequence[int]) -> Limits:
@@ -90,20 +92,6 @@ def _read_limits(given: Sequence[int]) -> Limits:
     if not whole or not 1 <= limits[0] < limits[1] < limits[2]:
         raise InputError(f"max_detections must be three rising whole numbers, got {limits}")
     return limits[0], limits[1], limits[2]
-
-
-def _judge(dataset: Dataset, found: Sequence[Result], kind: Kind, limits: Limits) -> Verdict:
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools talks
-        judge = COCOeval(_truth(dataset, kind), _found(dataset, found, kind), kind)
-        judge.params.maxDets = list(limits)
-        judge.evaluate()
-        judge.accumulate()
-    precision, recall = judge.eval["precision"], judge.eval["recall"]
-    by_category = {
-        category: mean(precision[:, :, column, 0, -1])
-        for column, category in enumerate(map(int, judge.params.catIds))
-    }
-    return Verdict(kind, summarise(precision, recall, limits), by_category)
 
 
 def summarise(
@@ -131,7 +119,16 @@ def mean(table: NDArray[np.float64]) -> float:
     return float(np.mean(counted)) if counted.size else -1.0
 
 
-def _truth(dataset: Dataset, kind: Kind) -> COCO:
+def _verdict(tables: Tables, kind: Kind, limits: Limits, engine: Engine) -> Verdict:
+    by_category = {
+        category: mean(tables.precision[:, :, column, 0, -1])
+        for column, category in enumerate(tables.categories)
+    }
+    return Verdict(kind, summarise(tables.precision, tables.recall, limits), by_category, engine)
+
+
+def to_truth(dataset: Dataset) -> Content:
+    """Write the truth as both engines read it, ids from 1 on."""
     records = [
         {
             "id": number,
@@ -140,14 +137,15 @@ def _truth(dataset: Dataset, kind: Kind) -> COCO:
             "iscrowd": int(annotation.iscrowd),
             "area": annotation.area,
             "bbox": list(annotation.bbox),
+            "segmentation": annotation.rle.to_coco(),
         }
-        | ({"segmentation": annotation.rle.to_coco()} if kind == "segm" else {})
         for number, annotation in enumerate(dataset.annotations, start=1)
     ]
-    return _index(dataset, records)
+    return _content(dataset, records)
 
 
-def _found(dataset: Dataset, found: Sequence[Result], kind: Kind) -> COCO:
+def to_found(dataset: Dataset, found: Sequence[Result]) -> Content:
+    """Write results about a dataset as both engines read them."""
     records: list[dict[str, Any]] = []
     for number, result in enumerate(found, start=1):
         record: dict[str, Any] = {
@@ -158,23 +156,21 @@ def _found(dataset: Dataset, found: Sequence[Result], kind: Kind) -> COCO:
             "iscrowd": 0,
         }
         if result.rle is not None:
-            record |= {"area": rle.area(result.rle), "bbox": list(rle.bbox(result.rle))}
             record["segmentation"] = result.rle.to_coco()
         if result.bbox is not None:
             record |= {"area": result.bbox[2] * result.bbox[3], "bbox": list(result.bbox)}
+        elif result.rle is not None:
+            record |= {"area": rle.area(result.rle), "bbox": list(rle.bbox(result.rle))}
         records.append(record)
-    return _index(dataset, records)
+    return _content(dataset, records)
 
 
-def _index(dataset: Dataset, records: list[dict[str, Any]]) -> COCO:
-    index = COCO()
-    index.dataset = {
+def _content(dataset: Dataset, records: list[dict[str, Any]]) -> Content:
+    return {
         "images": [
             {"id": image.id, "width": image.width, "height": image.height}
             for image in dataset.images
         ],
-        "categories": [{"id": category.id} for category in dataset.categories],
+        "categories": [{"id": one.id, "name": one.name} for one in dataset.categories],
         "annotations": records,
     }
-    index.createIndex()
-    return index

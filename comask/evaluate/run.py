@@ -14,6 +14,7 @@ from comask.errors import ImageError, InputError
 from comask.evaluate import coco_ap
 from comask.evaluate.categories import match_categories
 from comask.evaluate.coco_ap import COCO_LIMITS, Kind, Verdict
+from comask.evaluate.engines import Wanted, choose
 from comask.model.comask import CoMask
 from comask.predict import Predictor
 from comask.run import Outcome, predict_files, to_annotations, to_results
@@ -98,12 +99,14 @@ def judge_checkpoint(
     folder: Path,
     *,
     max_detections: Sequence[int] = COCO_LIMITS,
+    engine: Wanted = "auto",
     progress: bool = True,
 ) -> dict[Kind, Verdict]:
     """Find the COCO numbers of a checkpoint on a COCO folder."""
+    choose(engine)  # one that is not there is refused before the model runs
     truth = coco.read(annotations)
     found = predict_folder(predictor, truth, folder, progress=progress)
-    return coco_ap.judge(truth, found, max_detections=max_detections)
+    return coco_ap.judge(truth, found, max_detections=max_detections, engine=engine)
 
 
 def evaluate_model(

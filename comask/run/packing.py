@@ -154,9 +154,12 @@ def _masks(lengths: Array, counts: Array, size: tuple[int, int]) -> Iterator[Rle
     if lengths.min(initial=0) < 0 or lengths.sum() != len(counts):
         raise ValueError("its masks are not as long as it says")
     text = counts.tobytes().decode("ascii")
-    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+    spans = zip(ends.tolist(), lengths.tolist(), strict=True)
+    codes = [text[end - length : end] for end, length in spans]
+    plain = rle.are_plain(codes, [size[0] * size[1]] * len(codes))
+    for code, is_plain in zip(codes, plain, strict=True):
         try:
-            yield rle.from_compressed(text[end - length : end], *size)
+            yield Rle(size, code) if is_plain else rle.from_compressed(code, *size)
         except AnnotationError as error:
             raise ValueError(f"a mask is none: {error}") from error
 

@@ -93,6 +93,46 @@ def test_the_empty_mask_has_an_empty_box() -> None:
     assert rle.merge([empty, empty]) == empty
 
 
+@given(st.lists(masks, max_size=6), st.data())
+def test_many_codes_are_plain_where_each_one_is(drawn: list[Mask], data: st.DataObject) -> None:
+    """Letters are changed and areas are wrong by one here and there; nothing may be overlooked."""
+    codes, pixels = [], []
+    for mask in drawn:
+        code = list(rle.encode(mask).counts)
+        if data.draw(st.booleans()):
+            place = data.draw(st.integers(0, len(code) - 1))
+            code[place] = data.draw(st.sampled_from("/0158OP_`nop~é"))
+        codes.append("".join(code))
+        pixels.append(mask.size + data.draw(st.sampled_from([0, 0, 0, 1])))
+
+    def stands(code: str, size: int) -> bool:
+        try:
+            return rle.from_compressed(code, 1, size).counts == code
+        except AnnotationError:
+            return False
+
+    found = rle.are_plain(codes, pixels)
+    expected = [stands(*one) for one in zip(codes, pixels, strict=True)]
+    assert len(found) == len(codes)
+    # a letter that no code has makes its neighbours be looked at one by one, too
+    assert not any(plain and not fine for plain, fine in zip(found, expected, strict=True))
+    if all("0" <= letter <= "o" for code in codes for letter in code) and not any(
+        (ord(code[-1]) - 48) & 32 for code in codes
+    ):
+        assert found == expected
+
+
+def test_plain_codes_by_hand() -> None:
+    """4 + 2 + 0 pixels has a run of nothing; 4 + 2 fills six; 4 + 2 does not fill seven."""
+    assert rle.are_plain(["42", "420", "42", ""], [6, 6, 7, 0]) == [False] * 4  # one is empty
+    assert rle.are_plain(["42", "420", "42"], [6, 6, 7]) == [True, False, False]
+    assert rle.are_plain([], []) == []
+    long = rle.encode(np.indices((600, 600)).sum(axis=0) % 2 == 0).counts  # 180,000 letters
+    assert rle.are_plain([long, "42", long, long], [360_000, 6, 359_999, 360_000]) == [
+        True, True, False, True,
+    ]  # fmt: skip
+
+
 @given(masks)
 def test_the_unpacked_crop_is_the_mask_in_its_box(mask: Mask) -> None:
     crop, x, y = rle.decode_crop(rle.encode(mask))

@@ -139,7 +139,21 @@ def test_evaluate_judges_a_results_file(comask_says: Say, shared_data: Path) -> 
     assert list(numbers["segm"].values()) == expected
     assert list(numbers["segm"]) == list(numbers["bbox"])
     assert "AP       0.363" in said.out
+    assert "worked out by hotcoco" in said.out
     assert "person" in said.out
+
+
+def test_evaluate_takes_the_reference_where_it_is_told_to(
+    comask_says: Say, shared_data: Path
+) -> None:
+    folder = shared_data / "eval-fixtures"
+    said = comask_says(
+        "evaluate", "--results", folder / "fakesegm_results_subset.json", "--annotations",
+        folder / "gt_subset_for_fake100.json", "--engine", "pycocotools",
+    )  # fmt: skip
+    assert said.code == 0
+    assert "AP       0.363" in said.out
+    assert "worked out by pycocotools" in said.out
 
 
 def test_evaluate_runs_a_checkpoint(comask_says: Say, checkpoint: Path, pictures: Path) -> None:
