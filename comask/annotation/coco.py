@@ -216,14 +216,18 @@ def dump(dataset: Dataset) -> bytes:
     return b"".join(pieces(dataset))
 
 
-def pieces(dataset: Dataset) -> Iterator[bytes]:
-    """Write a COCO file's content piece by piece, so that a large one is never there as a whole."""
+def pieces(dataset: Dataset, annotations: Iterable[Annotation] | None = None) -> Iterator[bytes]:
+    """Write a COCO file's content piece by piece, so that a large one is never there as a whole.
+
+    ``annotations`` stand in for the dataset's own, and are made as they are written.
+    """
+    drawn = dataset.annotations if annotations is None else annotations
     head = {"info": dict(dataset.info), "licenses": list(dataset.licenses)}
     yield files.dump_json(head)[:-2]
     yield b',"images":'
     yield from files.dump_list(map(_image_out, dataset.images))
     yield b',"annotations":'
-    yield from files.dump_list(_annotation_out(_tightened(a)) for a in dataset.annotations)
+    yield from files.dump_list(_annotation_out(_tightened(a)) for a in drawn)
     tail = {"categories": [_category_out(category) for category in dataset.categories]}
     yield b"," + files.dump_json({**tail, **dataset.extra})[1:]
 

@@ -26,7 +26,7 @@ from comask.annotation.records import Category, ImageRecord
 from comask.annotation.stream import Records
 from comask.errors import AnnotationError, InputError
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT_FAULTS = 1_000  # of more, only the number is kept
 
 Progress = Callable[[int, int], None]  # done, of total
@@ -47,6 +47,7 @@ _INDICES = """
 CREATE INDEX by_category ON annotations (category, area, image);
 CREATE INDEX by_area ON annotations (area, image);
 """
+_BY_NAME = "CREATE INDEX by_name ON images (file_name)"  # made last, over what is there
 _LISTS = ("images", "categories", "annotations")
 _HELD = 20_000  # rows that are sent to SQLite at a time
 
@@ -71,6 +72,7 @@ def build(place: Path, annotations: Path | None, images: Path, progress: Progres
                 about = maker.list_folder(_known_names(place), progress)
             else:
                 about = maker.read_file(annotations, progress)
+            base.execute(_BY_NAME)
             about |= {"schema": str(SCHEMA), "faults": str(maker.fault_count)}
             base.executemany("INSERT INTO about VALUES (?, ?)", about.items())
             base.commit()

@@ -19,7 +19,7 @@ from comask.annotation.fields import MAX_ID, Fields, is_number, shown
 from comask.annotation.formats import archive
 from comask.annotation.formats.known import Arrived, Sorter, refuse_unknown
 from comask.annotation.names import shortened
-from comask.annotation.records import Annotation, Category, Dataset, ImageRecord, Rle, Size
+from comask.annotation.records import Annotation, Category, ImageRecord, Rle, Size
 from comask.errors import AnnotationError
 
 VERSION = "5.5.0"  # of the format: the first that holds masks and the keys that are written
@@ -37,13 +37,17 @@ Part = tuple[str, int | None, Rle, bool, float | None]  # label, group, mask, cr
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write(stream: IO[bytes], dataset: Dataset) -> None:
+def write(
+    stream: IO[bytes],
+    categories: Sequence[Category],
+    images: Iterable[tuple[ImageRecord, Sequence[Annotation]]],
+) -> None:
     """Write a zip: a JSON file for every image, and labels.txt with the classes."""
-    names = _names(dataset.categories)
+    names = _names(categories)
     taken: set[str] = {"labels.txt"}
     with archive.Writer(stream) as zipped:
         zipped.add("labels.txt", "".join(f"{name}\n" for name in names.values()).encode())
-        for image, mine in archive.by_image(dataset):
+        for image, mine in images:
             path = archive.inner_path(image)
             name = path.with_suffix(".json").as_posix()
             if name in taken:  # the same name with another ending

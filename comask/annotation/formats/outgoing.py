@@ -1,6 +1,6 @@
 """What goes out: how each mask is said in a format, and what that costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -71,7 +71,8 @@ class Said:
 class Written:
     """What a file holds, as far as the format can say it.
 
-    dataset      its annotations' masks are those that the file draws
+    dataset      its annotations' masks are those that the file draws; their polygons, which take
+                 a hundred times as much room, are in the file alone
     polygons     one for each instance that polygons were drawn for, taken or not
     fallen_back  ids of those whose polygons were below the bar, so that the mask is written
     left_out     what the format has no way to say
@@ -88,39 +89,58 @@ class Written:
 
 def write(path: Path, dataset: Dataset, settings: WriteSettings) -> Written:
     """Write a dataset, whole or not at all."""
-    drawn = _prepared(dataset, settings)
+    pen = _Pen(settings)
     with files.replaced(path) as stream:
-        if settings.format == "labelme":
-            labelme.write(stream, drawn.dataset)
-        elif settings.format == "yolo":
-            yolo.write(stream, drawn.dataset)
-        else:
-            for piece in _pieces(drawn.dataset, settings.format):
+        if settings.format == "coco":
+            for piece in coco.pieces(dataset, pen.drawn(dataset.annotations)):
                 stream.write(piece)
-        stream.flush()
-        return replace(drawn, sha256=files.digest(Path(stream.name)))
-
-
-def _prepared(dataset: Dataset, settings: WriteSettings) -> Written:
-    """Decide how every mask is written."""
-    said: list[Said] = []
-    fallen: set[int] = set()
-    left_out: list[Said] = []
-    kept: list[Annotation] = []
-    for one in dataset.annotations:
-        if one.iscrowd and settings.format in _CROWDLESS:
-            sentence = _CROWD.format(_CROWDLESS[settings.format])
-            left_out.append(Said(one.id, 0.0, 0, sentence))
-        elif settings.draws and not (one.iscrowd and settings.format == "coco"):
-            drawn, row = _drawn(one, settings)
-            said.append(row)
-            if not drawn.polygons:
-                fallen.add(one.id)
-            kept.append(drawn)
         else:
-            kept.append(replace(one, polygons=()) if one.polygons else one)
-    content = replace(dataset, annotations=tuple(kept))
-    return Written(settings, content, "", tuple(said), frozenset(fallen), tuple(left_out))
+            images = ((image, list(pen.drawn(mine))) for image, mine in by_image(dataset))
+            if settings.format == "labelme":
+                labelme.write(stream, dataset.categories, images)
+            elif settings.format == "yolo":
+                yolo.write(stream, dataset.categories, images)
+            else:
+                for piece in results.pieces(images):
+                    stream.write(piece)
+        stream.flush()
+        return pen.written(dataset, files.digest(Path(stream.name)))
+
+
+class _Pen:
+    """Decides how every mask is written, just before it is, and remembers what came of it."""
+
+    def __init__(self, settings: WriteSettings) -> None:
+        self._settings = settings
+        self._said: list[Said] = []
+        self._fallen: set[int] = set()
+        self._left_out: list[Said] = []
+        self._kept: list[Annotation] = []
+
+    def drawn(self, annotations: Iterable[Annotation]) -> Iterator[Annotation]:
+        """Draw what the format can hold."""
+        settings = self._settings
+        for one in annotations:
+            if one.iscrowd and settings.format in _CROWDLESS:
+                sentence = _CROWD.format(_CROWDLESS[settings.format])
+                self._left_out.append(Said(one.id, 0.0, 0, sentence))
+                continue
+            made = one
+            if settings.draws and not (one.iscrowd and settings.format == "coco"):
+                made, row = _drawn(one, settings)
+                self._said.append(row)
+                if not made.polygons:
+                    self._fallen.add(one.id)
+            elif one.polygons:
+                made = replace(one, polygons=())
+            self._kept.append(replace(made, polygons=()) if made.polygons else made)
+            yield made
+
+    def written(self, dataset: Dataset, sha256: str) -> Written:
+        """Say what was written."""
+        content = replace(dataset, annotations=tuple(self._kept))
+        rest = (tuple(self._said), frozenset(self._fallen), tuple(self._left_out))
+        return Written(self._settings, content, sha256, *rest)
 
 
 def _drawn(one: Annotation, settings: WriteSettings) -> tuple[Annotation, Said]:
@@ -146,7 +166,3 @@ def _loss(found: polygons.Drawing) -> str:
     parts = "1 hole" if found.holes == 1 else f"{found.holes} holes"
     why = f"its polygons fill {parts}" if found.holes else "its polygons leave points out"
     return f"{why}, so that they have an IoU of {found.iou:.3f} with the mask"
-
-
-def _pieces(dataset: Dataset, kind: Format) -> Iterator[bytes]:
-    return coco.pieces(dataset) if kind == "coco" else results.pieces(by_image(dataset))

@@ -17,7 +17,7 @@ from comask.annotation import coco, polygons, rle
 from comask.annotation.formats import archive
 from comask.annotation.formats.known import Arrived, Known, Sorter, refuse_unknown, without_ending
 from comask.annotation.names import shortened
-from comask.annotation.records import Annotation, Category, Dataset, ImageRecord, Size
+from comask.annotation.records import Annotation, Category, ImageRecord, Size
 from comask.errors import AnnotationError
 
 _DIGITS = 9  # of a share: a thousandth of a pixel of the largest image
@@ -36,13 +36,17 @@ val: images
 # -- writing ------------------------------------------------------------------------------------
 
 
-def write(stream: IO[bytes], dataset: Dataset) -> None:
+def write(
+    stream: IO[bytes],
+    categories: Sequence[Category],
+    images: Iterable[tuple[ImageRecord, Sequence[Annotation]]],
+) -> None:
     """Write a zip: labels/... for every image, and data.yaml; the images go to images/."""
-    rows = {category.id: row for row, category in enumerate(dataset.categories)}
+    rows = {category.id: row for row, category in enumerate(categories)}
     taken: dict[str, str] = {}
     with archive.Writer(stream) as zipped:
-        zipped.add("data.yaml", _about(dataset.categories).encode())
-        for image, mine in archive.by_image(dataset):
+        zipped.add("data.yaml", _about(categories).encode())
+        for image, mine in images:
             archive.inner_path(image)
             stem = without_ending(image.file_name)
             twin = taken.setdefault(stem, image.file_name)
