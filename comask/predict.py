@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ __all__ = [
     "PredictionSettings",
     "PredictionTrace",
     "Predictor",
+    "Prepared",
     "Refit",
     "Seen",
     "choose_device",
@@ -149,6 +150,14 @@ class Refit:
     levels: tuple[int, int]
 
 
+class Prepared(NamedTuple):
+    """What the network sees of an image: a batch of one, network by image pixels, its (H, W)."""
+
+    batch: ImageBatch
+    scale: float
+    size: Size
+
+
 @dataclass(frozen=True, kw_only=True)
 class PredictionSettings:
     """What a caller may set per run; ``None`` keeps the checkpoint's own value."""
@@ -219,12 +228,34 @@ class Predictor:
     def predict(self, image: NDArray[np.uint8], *, candidates: bool = False) -> Prediction:
         """Find the instances of an upright RGB image: (H, W, 3) uint8 -> Prediction.
 
-        ``candidates`` also tells what became of all proposals; the instances are the same.
+        ``candidates`` also tells what became of all proposals; the instances are the same. It is
+        ``prepare``, ``find`` and ``draw``, which a run over many images lets overlap.
         """
-        with self.opened(image) as (model, batch, scale):
-            found = model(batch, candidates)[0]
-        size = (image.shape[0], image.shape[1])
-        return to_prediction(found, scale, size, self.info.categories, self.detection)
+        prepared = self.prepare(image)
+        return self.draw(self.find(prepared, candidates=candidates), prepared)
+
+    def prepare(self, image: NDArray[np.uint8]) -> Prepared:
+        """Make what the network sees of an image; waits for nobody: (H, W, 3) uint8 -> Prepared.
+
+        Raises InputError for what is no (H, W, 3) uint8 image.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise InputError(
+                f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
+            )
+        pixels, scale = transforms.prepare(image, self.preprocessing)
+        return Prepared(ImageBatch.of([pixels]), scale, (image.shape[0], image.shape[1]))
+
+    def find(self, prepared: Prepared, *, candidates: bool = False) -> Detections:
+        """Run the network over a prepared image; nobody else runs it meanwhile."""
+        with self._lent(prepared) as (model, batch):
+            found: Detections = model(batch, candidates)[0]
+        return found
+
+    def draw(self, found: Detections, prepared: Prepared) -> Prediction:
+        """Carry what was found to image pixels, masks drawn; waits for nobody."""
+        size, categories = prepared.size, self.info.categories
+        return to_prediction(found, prepared.scale, size, categories, self.detection)
 
     def see(self, image: NDArray[np.uint8]) -> Seen:
         """Look at an image once, so that many boxes can be refit in it: (H, W, 3) uint8 -> Seen."""
@@ -279,16 +310,19 @@ class Predictor:
         predictor's own precision is; gradients are asked for with ``torch.autograd.grad``, which
         leaves nothing behind. Raises InputError for what is no (H, W, 3) uint8 image.
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise InputError(
-                f"image must be (H, W, 3) uint8 RGB with H, W > 0, got {image.shape} {image.dtype}"
-            )
-        pixels, scale = transforms.prepare(image, self.preprocessing)
+        prepared = self.prepare(image)
+        with self._lent(prepared, gradients) as (model, batch):
+            yield model, batch, prepared.scale
+
+    @contextmanager
+    def _lent(
+        self, prepared: Prepared, gradients: bool = False
+    ) -> Iterator[tuple[CoMask, ImageBatch]]:
         with self._lock, ExitStack() as modes:
             modes.enter_context(torch.enable_grad() if gradients else torch.inference_mode())
             if not gradients:
                 modes.enter_context(self._precision())
-            yield self._model, ImageBatch.of([pixels]).to(self.device), scale
+            yield self._model, prepared.batch.to(self.device)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self._bfloat16:
