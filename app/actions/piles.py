@@ -1,10 +1,12 @@
 """A project's labels beside what a checkpoint found: three piles, and what is done to them."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.actions.prelabel import categories_of, model_of, settled_mapping
 from app.canvas.prelabel_asked import PileAsked
@@ -20,27 +22,37 @@ if TYPE_CHECKING:  # brings torch, which the first page does not wait for
 
 SHOWN: "tuple[Pile, ...]" = ("extra", "missed", "low")
 
-_AT_ONCE = 200  # images in one question
+_AT_ONCE = 1_000  # images in one question
 _TRIES = 5  # beside somebody who changes the same image
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An instance: the project's class, its class score, x, y, w, h in image pixels."""
-
-    category: int | None
-    class_score: float
-    bbox: Sequence[float]
+_PAIR = np.dtype(
+    [
+        ("label", np.int32),  # its place among the labels; -1 for none
+        ("found", np.int32),  # its row in the prediction; -1 for none
+        ("iou", np.float64),
+        ("seen", np.bool_),
+        ("category", np.int64),  # the project's class, the label's if there is one; -1 for none
+        ("class_score", np.float64),
+        ("bbox", np.int32, 4),  # x, y, w, h of the instance, image pixels
+    ]
+)
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """One image's labels beside what the checkpoint found, as rows of piles at any bar."""
+    """One image's labels beside what the checkpoint found, as rows of piles at any bar.
 
-    pairs: "tuple[Pair, ...]"
-    uids: tuple[str, ...]  # of the labels
-    categories: tuple[int, ...]  # of the labels
-    found: "Mapping[int, _Found]"  # by row
+    Projects have thousands of them, so they are kept small.
+    """
+
+    pairs: NDArray[np.void]  # (P,) of _PAIR
+    uids: str  # of the labels, with a blank between
+
+    @property
+    def bytes(self) -> int:
+        """Tell about how much memory it takes."""
+        return self.pairs.nbytes + len(self.uids) + 500
 
 
 @dataclass(frozen=True)
@@ -59,31 +71,27 @@ def piles(
 ) -> dict[str, Any]:
     """Count the piles of a project, and list a part of one or of all three."""
     from comask.run import default_mapping
-    from comask.run.piles import PILES, pile_of
+    from comask.run.piles import PILES, pile_numbers
 
-    counts: Counter[str] = Counter(dict.fromkeys(PILES, 0))
-    wanted = SHOWN if asked.pile is None else (asked.pile,)
-    rows: list[dict[str, Any]] = []
-    images = waiting = place = 0
     found = categories_of(services, file)
     mapping = default_mapping(found, services.sheets.categories(project) or found)
-    for one, compared in _Side(services, project, file, mapping, asked.min_score).compared():
-        if compared is None:
-            waiting += 1
-            continue
-        images += 1
-        for pair in compared.pairs:
-            pile = pile_of(pair, asked.bar)
-            if pile is None:
-                continue
-            counts[pile] += 1
-            if pile not in wanted:
-                continue
-            if asked.offset <= place < asked.offset + asked.limit:
-                named = {"key": one.key, "file_name": one.file_name}
-                rows.append({"pile": pile, **named, **_row(pair, compared)})
-            place += 1
-    return {"images": images, "waiting": waiting, **counts, "rows": rows}
+    side = _Side(services, project, file, mapping, asked.min_score)
+    every = list(side.compared())
+    done = [(one, compared) for one, compared in every if compared is not None]
+    pairs = np.concatenate([np.zeros(0, _PAIR), *(compared.pairs for _, compared in done)])
+    piled = pile_numbers(pairs["label"], pairs["found"], pairs["iou"], pairs["seen"], asked.bar)
+    counts = np.bincount(piled + 1, minlength=len(PILES) + 1)[1:].tolist()
+    wanted = SHOWN if asked.pile is None else (asked.pile,)
+    listed = np.flatnonzero(np.isin(piled, [PILES.index(pile) for pile in wanted]))
+    listed = listed[asked.offset : asked.offset + asked.limit]
+    ends = np.cumsum([len(compared.pairs) for _, compared in done])
+    rows = []
+    for at, place in zip(listed.tolist(), np.searchsorted(ends, listed, "right"), strict=True):
+        one, compared = done[place]
+        named = {"key": one.key, "file_name": one.file_name}
+        rows.append({"pile": PILES[piled[at]], **named, **_row(pairs[at], compared.uids)})
+    about = {"images": len(done), "waiting": len(every) - len(done)}
+    return {**about, **dict(zip(PILES, counts, strict=True)), "rows": rows}
 
 
 def acted(
@@ -167,18 +175,18 @@ class _Side:
         found = self.project.found
         content = "" if found is None else found.content
         about = (self.project.kept_as, content, self.identity, self.min_score)
+        named = hash((about, tuple(self.mapping.items())))  # once, not for every image
         for one in self.images():
             if one.name not in done:
                 yield one, None
                 continue
             revision = revisions[one.name].revision if one.name in revisions else -1
-            key = ("piles", *about, tuple(self.mapping.items()), one.name, revision)
+            key = ("piles", named, one.name, revision)
             known = self.services.inspections.kept(key)
             if not isinstance(known, _Compared):
                 known = self._compare(one)
                 if known is not None:
-                    size = 300 * (len(known.pairs) + len(known.uids) + 1)
-                    self.services.inspections.keep(key, known, size)
+                    self.services.inspections.keep(key, known, known.bytes)
             yield one, known
 
     def _compare(self, one: Listed) -> _Compared | None:
@@ -189,24 +197,26 @@ class _Side:
             sheet = self.sheet(one, prediction)
         except ComaskError:  # its truth can't be read; the page says so where it is opened
             return None
+        return self._packed(sheet, prediction)
+
+    def _packed(self, sheet: Sheet, prediction: "Prediction") -> _Compared:
         from comask.run.labelling import class_ids
 
-        pairs = self.pairs(sheet, prediction)
         ids = class_ids(prediction, self.mapping)
-        return _Compared(
-            tuple(pairs),
-            tuple(label.uid for label in sheet.labels),
-            tuple(label.category for label in sheet.labels),
-            {
-                pair.found: _Found(
-                    ids[pair.found],
-                    float(prediction.class_scores[pair.found]),
-                    rle.bbox(prediction.masks[pair.found]),
-                )
-                for pair in pairs
-                if pair.found is not None
-            },
-        )
+        pairs = self.pairs(sheet, prediction)
+        packed = np.zeros(len(pairs), _PAIR)
+        for row, pair in zip(packed, pairs, strict=True):
+            row["label"] = -1 if pair.label is None else pair.label
+            row["found"] = -1 if pair.found is None else pair.found
+            row["iou"], row["seen"] = pair.iou, pair.seen
+            category = None if pair.found is None else ids[pair.found]
+            if pair.label is not None:
+                category = sheet.labels[pair.label].category
+            row["category"] = -1 if category is None else category
+            if pair.found is not None:
+                row["class_score"] = prediction.class_scores[pair.found]
+                row["bbox"] = rle.bbox(prediction.masks[pair.found])
+        return _Compared(packed, " ".join(label.uid for label in sheet.labels))
 
 
 def _act_on(
@@ -265,15 +275,13 @@ def _names(pair: "Pair", uids: Sequence[str]) -> tuple[str | None, str | None]:
     )
 
 
-def _row(pair: "Pair", compared: _Compared) -> dict[str, Any]:
-    label, instance = _names(pair, compared.uids)
-    found = None if pair.found is None else compared.found[pair.found]
-    category = None if found is None else found.category
+def _row(pair: np.void, uids: str) -> dict[str, Any]:
+    label, row, category = int(pair["label"]), int(pair["found"]), int(pair["category"])
     return {
-        "label": label,
-        "found": instance,
-        "iou": pair.iou if pair.label is not None else 0.0,
-        "category_id": category if pair.label is None else compared.categories[pair.label],
-        "class_score": None if found is None else found.class_score,
-        "bbox": None if found is None else list(found.bbox),
+        "label": None if label < 0 else uids.split(" ")[label],
+        "found": None if row < 0 else f"p{row + 1}",
+        "iou": 0.0 if label < 0 else float(pair["iou"]),
+        "category_id": None if category < 0 else category,
+        "class_score": None if row < 0 else float(pair["class_score"]),
+        "bbox": None if row < 0 else pair["bbox"].tolist(),
     }

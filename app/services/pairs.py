@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # brings torch, which the first page does not wait for
 
 SETS = 6  # joined ones that are held ready
 ANSWERS = 24  # to questions about them
+KEPT_AT_ONCE = 64  # images whose overlaps are written in one transaction
 FRESH = 0.5  # seconds for which nobody asks the store what is new,
 PATIENCE, LONGEST = 20.0, 60.0  # or so many times the seconds that asking took, up to these
 
@@ -136,7 +137,8 @@ class PairShelf:
         run = self._find_run(identity, found.fingerprint)
         if run is not None:
             record = found.image(row)
-            self._pair(found, run, row, record.id, record.file_name, prediction)
+            made = matching.pack(_pair(found, row, prediction))
+            self._store.put_pairs(run, record.file_name, _truth_token(found, record.id), made)
 
     def judge(self, kept: JudgedSet, asked: Question) -> Judgement:
         """Match a set, or give back the match that was asked for a moment ago."""
@@ -200,25 +202,23 @@ class PairShelf:
         by_name: dict[str, list[tuple[int, int]]] = {}
         for row, name, number in missing:
             by_name.setdefault(name, []).append((row, number))
+        kept: dict[str, tuple[str, bytes]] = {}
         for name, payload in self._store.payloads(run, list(by_name)):
             prediction = unpack(payload)
             for row, number in by_name[name]:
-                computed[row] = self._pair(found, run, row, number, name, prediction)
+                computed[row] = _pair(found, row, prediction)
+                kept[name] = _truth_token(found, number), matching.pack(computed[row])
+            if len(kept) >= KEPT_AT_ONCE:
+                self._store.put_many_pairs(run, kept)
+                kept = {}
+        if kept:
+            self._store.put_many_pairs(run, kept)
         return computed
 
-    def _pair(
-        self,
-        found: DatasetIndex,
-        run: int,
-        row: int,
-        number: int,
-        name: str,
-        prediction: "Prediction",
-    ) -> Pairs:
-        ids = _shared_categories(prediction.categories, found.categories)
-        made = matching.pair_prediction(found.annotations(row), prediction, ids)
-        self._store.put_pairs(run, name, _truth_token(found, number), matching.pack(made))
-        return made
+
+def _pair(found: DatasetIndex, row: int, prediction: "Prediction") -> Pairs:
+    ids = _shared_categories(prediction.categories, found.categories)
+    return matching.pair_prediction(found.annotations(row), prediction, ids)
 
 
 def _shared_categories(own: Sequence[Category], truth: Sequence[Category]) -> dict[int, int]:

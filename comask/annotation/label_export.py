@@ -114,9 +114,11 @@ def export(
     def touched(name: str) -> Sheet | None:
         return store.sheet(project, name) if name in there else None
 
+    classes = store.categories(project) or about.categories
+    extra = _Extras(settings, classes)
     images: list[ImageRecord] = []
     placed: list[str] = []
-    kept: list[tuple[int, str, Label]] = []  # image id, its name in the store, the label
+    kept: list[tuple[str, str, Annotation | None]] = []  # name, uid; it has no id yet; None: empty
     wanted: list[tuple[str, str, int | None]] = []
     rows: list[int] = []  # of kept, in wanted
     notes: list[Note] = []
@@ -131,21 +133,21 @@ def export(
         for label in sheet.labels:
             if _goes(label, settings):
                 rows.append(len(wanted))
-                kept.append((image.id, name, label))
+                some = rle.area(label.mask) > 0
+                made = extra.annotate(name, image.id, label) if some else None
+                kept.append((name, label.uid, made))
             # those that stay at home get theirs too, so that no other is given it
             wanted.append((name, label.uid, label.number or None))  # 0 is none to pycocotools
     numbers = store.numbers(project, wanted)
-    classes = store.categories(project) or about.categories
-    extra = _Extras(settings, classes)
     annotations: list[Annotation] = []
     origins: list[Origin] = []
     empty: list[Origin] = []
-    for row, (image_id, name, label) in zip(rows, kept, strict=True):
-        origin = Origin(numbers[row], name, label.uid)
-        if rle.area(label.mask) == 0:
+    for row, (name, uid, made) in zip(rows, kept, strict=True):
+        origin = Origin(numbers[row], name, uid)
+        if made is None:
             empty.append(origin)
             continue
-        annotations.append(extra.annotate(origin, image_id, label))
+        annotations.append(replace(made, id=origin.annotation_id))
         origins.append(origin)
     info = {**about.info, "coordinates": SPACE}
     dataset = replace(
@@ -184,17 +186,18 @@ class _Extras:
         self._settings = settings
         self._classes = {category.id for category in classes}
 
-    def annotate(self, origin: Origin, image_id: int, label: Label) -> Annotation:
+    def annotate(self, image: str, image_id: int, label: Label) -> Annotation:
+        """Make an annotation that has no id yet."""
         if label.category not in self._classes:
             raise InputError(
-                f"a label of {origin.image} has the class {label.category}, which this project "
+                f"a label of {image} has the class {label.category}, which this project "
                 f"does not have; give it another class and export again"
             )
         scores = {
             key: getattr(label, key) if self._settings.scores else None
             for key in ("score", "class_score", "mask_iou")
         }
-        made = coco.annotate(origin.annotation_id, image_id, label.category, label.mask, **scores)
+        made = coco.annotate(0, image_id, label.category, label.mask, **scores)
         extra = dict(label.extra)
         if self._settings.provenance:
             extra[PROVENANCE] = _provenance(label)

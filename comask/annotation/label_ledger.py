@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,6 +18,8 @@ from comask.annotation.label_tables import (
     SHEETS,
     Record,
 )
+
+Value = TypeVar("Value")
 
 NUDGED = 0.8  # the least IoU with the proposal of a mask that was corrected, not drawn anew
 
@@ -111,9 +113,7 @@ def numbers(
     wanted: Sequence[tuple[str, str, int | None]],
 ) -> list[int]:
     """Give labels their numbers; the project is held."""
-    images = {name: 0 for name, _, _ in wanted}
-    for name in images:
-        images[name] = image_id(connection, project.id, name)
+    images = _image_ids(connection, project.id, list(dict.fromkeys(one[0] for one in wanted)))
     names = [(images[name], uid) for name, uid, _ in wanted]
     known = _known_numbers(connection, list(images.values()))
     new: dict[tuple[int, str], int] = {}
@@ -165,6 +165,15 @@ def queue(
     return total, connection.execute(query.order_by(*wanted)).all()
 
 
+def _image_ids(connection: sa.Connection, project: int, names: Sequence[str]) -> dict[str, int]:
+    """Find or make the numbers of images."""
+    found: dict[str, int] = {}
+    for some in _parts(names):
+        query = sa.select(IMAGES.c.name, IMAGES.c.id).where(IMAGES.c.project == project)
+        found.update(map(tuple, connection.execute(query.where(IMAGES.c.name.in_(some)))))
+    return {name: found.get(name) or image_id(connection, project, name) for name in names}
+
+
 def _known_numbers(connection: sa.Connection, images: Sequence[int]) -> dict[tuple[int, str], int]:
     found = {}
     for some in _parts(images):
@@ -182,7 +191,7 @@ def _taken(connection: sa.Connection, project: int, wanted: Iterable[int]) -> se
     return taken
 
 
-def _parts(values: Sequence[int]) -> list[Sequence[int]]:
+def _parts(values: Sequence[Value]) -> list[Sequence[Value]]:
     return [values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE)]
 
 

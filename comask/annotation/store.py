@@ -295,11 +295,23 @@ class Store:
 
     def put_pairs(self, run: int, name: str, truth: str, payload: bytes) -> None:
         """Keep an image's pairs until its outcome is put anew; those of an older truth go."""
-        values = {"run": run, "name": name, "truth": truth, "payload": payload}
+        self.put_many_pairs(run, {name: (truth, payload)})
+
+    def put_many_pairs(self, run: int, found: Mapping[str, tuple[str, bytes]]) -> None:
+        """Keep pairs of several images in one transaction: name -> fingerprint of its truth, pairs.
+
+        The disk is waited for once.
+        """
+        rows = [
+            {"run": run, "name": name, "truth": truth, "payload": payload}
+            for name, (truth, payload) in found.items()
+        ]
 
         def replace(connection: sa.Connection) -> None:
-            connection.execute(sa.delete(_PAIRS).where(_is(_PAIRS, run, name)))
-            connection.execute(sa.insert(_PAIRS).values(values))
+            for some in _parts(list(found), _AT_ONCE):
+                old = sa.and_(_PAIRS.c.run == run, _PAIRS.c.name.in_(some))
+                connection.execute(sa.delete(_PAIRS).where(old))
+            connection.execute(sa.insert(_PAIRS), rows)
 
         self.database.write(replace)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from pycocotools.coco import COCO
 
-from comask.annotation import coco, files, formats
+from comask.annotation import coco, files, formats, stream
 from comask.annotation.formats import Known, Written
-from comask.annotation.records import Dataset, Rle
+from comask.annotation.records import Annotation, Dataset, ImageRecord, Rle
 from comask.errors import AnnotationError
 
 
@@ -51,14 +51,24 @@ def decoded(record: dict[str, Any], index: COCO) -> Rle:
 def _coco(path: Path) -> Dataset:
     data = files.load(path)
     dataset = coco.parse(data, path.name)  # pycocotools trusts whatever it is given
-    content, _ = files.parse_json(data, path.name)
+    del data
     index = COCO()
-    index.dataset = content
+    index.dataset = {"images": [_sized(image) for image in dataset.images]}
     with contextlib.redirect_stdout(io.StringIO()):  # it talks
         index.createIndex()
-    rows = zip(dataset.annotations, content["annotations"], strict=True)
-    masks = tuple(replace(one, rle=decoded(record, index)) for one, record in rows)
+    # record by record: the whole content takes as much room as everything that is made of it
+    records = (one for some in stream.records(path, ("annotations",)) for one in some.values)
+    rows = zip(dataset.annotations, records, strict=True)
+    masks = tuple(_masked(one, decoded(record, index)) for one, record in rows)
     return replace(dataset, annotations=masks)
+
+
+def _sized(image: ImageRecord) -> dict[str, Any]:
+    return {"id": image.id, "width": image.width, "height": image.height}
+
+
+def _masked(one: Annotation, mask: Rle) -> Annotation:
+    return one if one.rle == mask else replace(one, rle=mask)
 
 
 def _results(path: Path, about: Dataset) -> Dataset:
@@ -67,7 +77,7 @@ def _results(path: Path, about: Dataset) -> Dataset:
     index = COCO()
     index.dataset = {
         "info": {},
-        "images": [{"id": i.id, "width": i.width, "height": i.height} for i in about.images],
+        "images": [_sized(image) for image in about.images],
         "categories": [{"id": c.id} for c in about.categories],
         "annotations": [],
     }

@@ -7,16 +7,19 @@ cost no AP.
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from comask.annotation import rle
 from comask.annotation.records import Annotation, Dataset
 from comask.evaluate.coco_ap import mean
+
+AT_ONCE = 500  # images; pycocotools keeps some 50 kB of each
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class CategoryLine:
 def judge_itself(truth: Dataset, found: Sequence[Annotation]) -> tuple[CategoryLine, ...]:
     """Let pycocotools evaluate masks against themselves, however many an image holds.
 
+    It sees a few hundred images at a time: where it finds nothing wrong in any of the parts, every
+    AP is 1. Where it does, all images together say what the AP is.
+
     Args:
         truth: With crowds; ids of annotations are those of the file.
         found: Without crowds; all have the same score.
@@ -45,15 +51,14 @@ def judge_itself(truth: Dataset, found: Sequence[Annotation]) -> tuple[CategoryL
     crowds = Counter(a.category_id for a in truth.annotations if a.iscrowd)
     aps: dict[int, float] = {}
     evaluated: Counter[int] = Counter()
-    if truth.annotations and found:
-        judge = _evaluate(truth, found)
-        precision = judge.eval["precision"]  # (10 IoU thresholds, 101 recalls, classes, 1, 1)
-        for column, category in enumerate(map(int, judge.params.catIds)):
-            ap = mean(precision[:, :, column, 0, 0])
-            aps[category] = round(ap, 12)  # of one object pycocotools says 0.9999999999999998
-        for seen in judge.evalImgs:
-            if seen is not None:
-                evaluated[int(seen["category_id"])] += int((seen["gtIgnore"] == 0).sum())
+    for part, some in _parts(truth, found):
+        judge = _evaluate(part, some) if some else None
+        if judge is None or not _is_flawless(judge):
+            judge = _evaluate(truth, found)
+            aps, evaluated = _aps(judge), _evaluated(judge)
+            break
+        aps |= {category: ap for category, ap in _aps(judge).items() if ap >= 0}
+        evaluated += _evaluated(judge)
     return tuple(
         CategoryLine(
             category.id,
@@ -64,6 +69,57 @@ def judge_itself(truth: Dataset, found: Sequence[Annotation]) -> tuple[CategoryL
             aps.get(category.id, -1.0),
         )
         for category in truth.categories
+    )
+
+
+def _parts(
+    truth: Dataset, found: Sequence[Annotation]
+) -> Iterator[tuple[Dataset, list[Annotation]]]:
+    """Split both by the images of true ones, of which alone pycocotools asks."""
+    order = dict.fromkeys(a.image_id for a in truth.annotations)
+    places = {image: place // AT_ONCE for place, image in enumerate(order)}
+    parts: list[tuple[list[Annotation], list[Annotation]]] = [
+        ([], []) for _ in range(0, len(order), AT_ONCE)
+    ]
+    for one in truth.annotations:
+        parts[places[one.image_id]][0].append(one)
+    for one in found:
+        if one.image_id in places:
+            parts[places[one.image_id]][1].append(one)
+    images = {image.id: image for image in truth.images}
+    for true, some in parts:
+        # of crowds alone nothing can be lost; objects of which nothing was found are a flaw
+        if found and (some or any(not one.iscrowd for one in true)):
+            ids = dict.fromkeys(one.image_id for one in true)
+            about = tuple(images[number] for number in ids if number in images)
+            yield replace(truth, images=about, annotations=tuple(true)), some
+
+
+def _aps(judge: COCOeval) -> dict[int, float]:
+    precision = judge.eval["precision"]  # (10 IoU thresholds, 101 recalls, classes, 1, 1)
+    return {
+        # of one object pycocotools says 0.9999999999999998
+        category: round(mean(precision[:, :, column, 0, 0]), 12)
+        for column, category in enumerate(map(int, judge.params.catIds))
+    }
+
+
+def _evaluated(judge: COCOeval) -> Counter[int]:
+    count: Counter[int] = Counter()
+    for seen in judge.evalImgs:
+        if seen is not None:
+            count[int(seen["category_id"])] += int((seen["gtIgnore"] == 0).sum())
+    return count
+
+
+def _is_flawless(judge: COCOeval) -> bool:
+    """Tell whether every object was found and everything found is one."""
+    if any(ap not in (1, -1) for ap in _aps(judge).values()):
+        return False
+    return not any(
+        np.any((seen["dtMatches"] == 0) & (seen["dtIgnore"] == 0))
+        for seen in judge.evalImgs
+        if seen is not None
     )
 
 

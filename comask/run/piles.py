@@ -91,6 +91,24 @@ def pile_of(pair: Pair, bar: float) -> Pile | None:
     return "agree" if pair.iou >= bar else "low"
 
 
+def pile_numbers(
+    labels: NDArray[np.int32],
+    found: NDArray[np.int32],
+    iou: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    bar: float,
+) -> NDArray[np.int8]:
+    """Say what ``pile_of`` says of many pairs: (P,) each -> (P,) places in PILES, -1 for none.
+
+    labels, found  -1 where a pair has none
+    """
+    above = iou >= bar
+    matched = np.where(above, PILES.index("agree"), PILES.index("low"))
+    other = np.where(labels < 0, PILES.index("extra"), matched)
+    known = np.where(seen, np.where(above, -1, PILES.index("extra")), other)
+    return np.where(found < 0, PILES.index("missed"), known).astype(np.int8)
+
+
 def check_bar(bar: float) -> None:
     """Refuse a bar below which nothing is a pair."""
     if not FLOOR <= bar <= 1:
