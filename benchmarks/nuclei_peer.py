@@ -32,6 +32,7 @@ from comask.annotation import coco, rle
 from comask.config import AugmentConfig, PreprocessingConfig
 from comask.data import images, transforms
 from comask.data.coco_dataset import CocoDataset, Draw, Example
+from comask.data.coco_folders import CocoFolder
 from comask.data.loader import Share, batches
 from comask.evaluate import coco_ap
 from comask.evaluate.run import judge_checkpoint
@@ -74,17 +75,14 @@ class PeerDataset(CocoDataset):
 
     def __getitem__(self, draw: Draw) -> Example:
         """Show one image, 0 .. 1 and not normalised, with its truth."""
-        record = self.images[draw.row]
         rng = np.random.default_rng(draw.seed)
-        pixels = images.load(self._folder / record.file_name).pixels
+        pixels, truth = self.read(self.lessons[draw.row])
         height, width = pixels.shape[:2]
         part_h, part_w = (min(height, CROP), min(width, CROP))
         y, x = int(rng.integers(0, height - part_h + 1)), int(rng.integers(0, width - part_w + 1))
         _, size = images.fit_size((part_h, part_w), SHORT_SIDE, LONG_SIDE)
         window = transforms.Window(x, y, part_w, part_h, size)
-        shown, target = transforms.view(
-            pixels, self._read_truth(record), window, self._augment, rng
-        )
+        shown, target = transforms.view(pixels, truth, window, self._augment, rng)
         image = torch.from_numpy(np.ascontiguousarray(shown)).permute(2, 0, 1).float() / 255
         return Example(image, target, draw.seed)
 
@@ -138,8 +136,7 @@ def build(init: Path) -> MaskRCNN:
 def train(model: MaskRCNN, data: Path, steps: int, workers: int, state: Path | None) -> None:
     """Train the peer for ``steps`` batches of two images, from ``state`` on where it exists."""
     dataset = PeerDataset(
-        data / "instances_train.json",
-        data / "train",
+        [CocoFolder(data / "instances_train.json", data / "train")],
         PreprocessingConfig(short_side=SHORT_SIDE, long_side=LONG_SIDE),
         AugmentConfig(turns=True),
     )

@@ -196,6 +196,7 @@ class AugmentConfig:
     scale_high: float = 1.0
     crop: int = 0  # network pixels a side at most, a random part is taken; 0: the whole image
     colour: float = 0.0  # strength of random contrast, brightness and tint, 0 .. 1
+    paste: float = 0.0  # probability that objects of another image are pasted in
 
     def __post_init__(self) -> None:
         _within("augment.flip", self.flip, 0.0, 1.0)
@@ -203,6 +204,7 @@ class AugmentConfig:
         _within("augment.scale_high", self.scale_high, self.scale_low, 20.0)
         _within("augment.crop", self.crop, 0, 16_384)
         _within("augment.colour", self.colour, 0.0, 1.0)
+        _within("augment.paste", self.paste, 0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,12 +216,16 @@ class TrainConfig:
     accumulate: int = 1  # forward passes before the weights move
     optimizer: OptimizerKind = "sgd"
     learning_rate: float = 0.01
+    backbone_rate: float = 1.0  # the backbone's share of the rate: it has learnt already
     weight_decay: float = 1e-4
     schedule: ScheduleKind = "steps"
     drops: tuple[float, ...] = (20 / 24, 23 / 24)  # "steps": x 0.1 after these shares
     warmup: int = 1000  # steps of linear growth ...
     warmup_start: float = 1 / 80  # ... from this share of the rate
     max_norm: float = 0.0  # gradients are shortened to this length; 0: never
+    # images with a class that is on fewer than this share of the images are shown more often, by
+    # the square root of what it lacks (repeat factor sampling, Gupta et al. 2019); 0: never
+    repeat_rare: float = 0.0
     average: float = 0.0  # decay of a running mean of the weights, which is what is kept; 0: none
     reading: Reading = "paper"
     losses: LossWeights = field(default_factory=LossWeights)
@@ -234,6 +240,8 @@ class TrainConfig:
         _one_of("train.schedule", self.schedule, ScheduleKind)
         _one_of("train.reading", self.reading, Reading)
         _within("train.learning_rate", self.learning_rate, 1e-12, 100.0)
+        _within("train.backbone_rate", self.backbone_rate, 0.0, 100.0)
+        _within("train.repeat_rare", self.repeat_rare, 0.0, 1.0)
         _within("train.weight_decay", self.weight_decay, 0.0, 10.0)
         _within("train.warmup", self.warmup, 0, self.steps)
         _within("train.warmup_start", self.warmup_start, 0.0, 1.0)

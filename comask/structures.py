@@ -76,16 +76,19 @@ class Seen:
 class Target:
     """The truth of one image, in network pixels.
 
-    boxes    (M, 4)     half-open xyxy
-    labels   (M,)       int64
-    masks    (M, h, w)  uint8 0 or 1, of the image's own size (not padded)
-    crowd    (M,)       bool; crowd regions are never learnt from, only ignored
+    boxes      (M, 4)     half-open xyxy
+    labels     (M,)       int64
+    masks      (M, h, w)  uint8 0 or 1, of the image's own size (not padded)
+    crowd      (M,)       bool; crowd regions are never learnt from, only ignored
+    annotated  (K,)       bool, the classes that the image is annotated for: what is not annotated
+                          may be of any other class; None: all
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
     crowd: Tensor
+    annotated: Tensor | None = None
 
     def to(self, device: torch.device) -> "Target":
         """Move all tensors to a device."""
@@ -94,6 +97,7 @@ class Target:
             self.labels.to(device),
             self.masks.to(device),
             self.crowd.to(device),
+            None if self.annotated is None else self.annotated.to(device),
         )
 
 

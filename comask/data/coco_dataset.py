@@ -1,22 +1,22 @@
-"""A COCO folder as training data: one draw in, one view of an image with its truth out."""
+"""COCO folders as training data: one draw in, one view of an image with its truth out."""
 
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from comask.annotation import coco, rle
-from comask.annotation.records import Annotation, Category, ImageRecord
+from comask.annotation import rle
+from comask.annotation.records import Category
 from comask.config import AugmentConfig, PreprocessingConfig
-from comask.data import images, transforms
+from comask.data import images, pasting, repeats, transforms
+from comask.data.coco_folders import CocoFolder, Lesson, gather
 from comask.data.transforms import Truth
 from comask.errors import InputError
 from comask.structures import Size, Target
 
-MIN_IMAGE_SIDE = 32  # image pixels; smaller images are not trained on (spec section 1)
+Pixels = transforms.Pixels
 
 
 @dataclass(frozen=True)
@@ -37,71 +37,68 @@ class Example:
 
 
 class CocoDataset:
-    """The images of a COCO file that can be learnt from, decoded when they are drawn.
+    """The images of COCO files that can be learnt from, decoded when they are drawn.
 
-    Raises InputError where one of them is not in the folder, before an hour has gone by.
+    Raises InputError where one of them is not in its folder, before an hour has gone by.
     """
 
     def __init__(
-        self, annotations: Path, folder: Path, view: PreprocessingConfig, augment: AugmentConfig
+        self, folders: Sequence[CocoFolder], view: PreprocessingConfig, augment: AugmentConfig
     ) -> None:
-        content = coco.read(annotations)
-        self.categories: tuple[Category, ...] = content.categories
-        self._folder, self._view, self._augment = folder, view, augment
-        self._labels = {category.id: label for label, category in enumerate(content.categories)}
-        self._truth: dict[int, list[Annotation]] = defaultdict(list)
-        for annotation in content.annotations:
-            if annotation.area > 0 and min(annotation.bbox[2:]) >= 1:
-                self._truth[annotation.image_id].append(annotation)
-        self.images: list[ImageRecord] = [
-            record
-            for record in content.images
-            if min(record.width, record.height) >= MIN_IMAGE_SIDE
-            and any(not one.iscrowd for one in self._truth[record.id])
-        ]
-        require_images(folder, [record.file_name for record in self.images])
+        self.categories: tuple[Category, ...]
+        self.categories, self.lessons = gather(folders)
+        self._view, self._augment = view, augment
 
     def __len__(self) -> int:
         """Count the images that can be drawn."""
-        return len(self.images)
+        return len(self.lessons)
 
     @property
     def sizes(self) -> list[Size]:
         """List the images' sizes, image pixels."""
-        return [(record.height, record.width) for record in self.images]
+        return [(lesson.record.height, lesson.record.width) for lesson in self.lessons]
+
+    def repeats(self, rare: float) -> list[float]:
+        """Tell how often each image is shown an epoch so that rare classes are seen, 1 or more."""
+        return repeats.factors(
+            [frozenset(lesson.labels) for lesson in self.lessons],
+            [lesson.annotated for lesson in self.lessons],
+            rare,
+        )
 
     def __getitem__(self, draw: Draw) -> Example:
         """Show one image: the same draw always gives the same view."""
-        record = self.images[draw.row]
         rng = np.random.default_rng(draw.seed)
-        pixels = images.load(self._folder / record.file_name).pixels
+        shown, target = self._show(self.lessons[draw.row], rng)
+        if self._augment.paste and rng.random() < self._augment.paste:
+            donor = self.lessons[int(rng.integers(len(self)))]
+            shown, target = pasting.paste((shown, target), self._show(donor, rng), rng)
+        return Example(transforms.normalise(shown, self._view), target, draw.seed)
+
+    def read(self, lesson: Lesson) -> tuple[Pixels, Truth]:
+        """Decode an image and its truth: (H, W, 3) uint8 RGB, and masks of its size."""
+        record, found = lesson.record, lesson.truth
+        pixels = images.load(lesson.path).pixels
         height, width = pixels.shape[:2]
         if (height, width) != (record.height, record.width):
             raise InputError(
                 f"{record.file_name} is {width} x {height} pixels when upright, and the "
                 f"annotation file says {record.width} x {record.height}"
             )
-        window = transforms.choose_window(pixels.shape[:2], self._view, self._augment, rng)
-        truth = self._read_truth(record)
-        shown, target = transforms.view(pixels, truth, window, self._augment, rng)
-        return Example(transforms.normalise(shown, self._view), target, draw.seed)
-
-    def _read_truth(self, record: ImageRecord) -> Truth:
-        found = self._truth[record.id]
-        x, y, width, height = np.array([a.bbox for a in found], dtype=np.float32).T
-        return Truth(
-            boxes=np.stack([x, y, x + width, y + height], axis=1),
-            labels=np.array([self._labels[a.category_id] for a in found], dtype=np.int64),
+        x, y, wide, high = np.array([a.bbox for a in found], dtype=np.float32).T
+        return pixels, Truth(
+            boxes=np.stack([x, y, x + wide, y + high], axis=1),
+            labels=np.array(lesson.labels, dtype=np.int64),
             masks=np.stack([rle.decode(a.rle) for a in found]),
             crowd=np.array([a.iscrowd for a in found], dtype=np.bool_),
         )
 
-
-def require_images(folder: Path, names: Sequence[str]) -> None:
-    """Raise InputError where images are missing: how many, and one of them."""
-    missing = [name for name in names if not (folder / name).exists()]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(names)} images are not below {folder}, for example "
-            f"{missing[0]}"
-        )
+    def _show(self, lesson: Lesson, rng: np.random.Generator) -> tuple[Pixels, Target]:
+        pixels, truth = self.read(lesson)
+        window = transforms.choose_window(pixels.shape[:2], self._view, self._augment, rng)
+        shown, target = transforms.view(pixels, truth, window, self._augment, rng)
+        if lesson.annotated is not None:
+            annotated = torch.zeros(len(self.categories), dtype=torch.bool)
+            annotated[sorted(lesson.annotated)] = True
+            target = replace(target, annotated=annotated)
+        return shown, target

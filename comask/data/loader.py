@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
+from comask.data import repeats
 from comask.data.coco_dataset import CocoDataset, Draw, Example
 from comask.errors import ComaskError
 from comask.structures import ImageBatch, Size, Target
@@ -34,13 +36,19 @@ class Share:
 
 
 def batches(
-    dataset: CocoDataset, share: Share, passes: range, seed: int, workers: int = 0
+    dataset: CocoDataset,
+    share: Share,
+    passes: range,
+    seed: int,
+    workers: int = 0,
+    factors: Sequence[float] = (),
 ) -> Iterator[Batch]:
     """Yield one batch a forward pass of ``passes``, for this process.
 
+    ``factors`` tell how often each image is shown an epoch; without them each is once.
     Raises what a worker process stumbled over as if it had happened here.
     """
-    draws = _Draws(dataset.sizes, share, passes, seed)
+    draws = _Draws(dataset.sizes, factors, share, passes, seed)
     loader: DataLoader[Example] = DataLoader(
         _Shown(dataset),  # type: ignore[arg-type]  # it is indexed by draws, not by whole numbers
         batch_sampler=draws,
@@ -90,10 +98,20 @@ def _raised(found: Iterator[Batch | ComaskError]) -> Iterator[Batch]:
 
 
 class _Draws:
-    """The draws of every pass: images of one orientation together, each once an epoch."""
+    """The draws of every pass: images of one orientation together, each once an epoch, or as often
+    as its factor of repeats says.
+    """
 
-    def __init__(self, sizes: Sequence[Size], share: Share, passes: range, seed: int) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[Size],
+        factors: Sequence[float],
+        share: Share,
+        passes: range,
+        seed: int,
+    ) -> None:
         self._wide = np.array([width > height for height, width in sizes])
+        self._factors = np.array(factors or [1.0] * len(sizes))
         self._share, self._passes, self._seed = share, passes, seed
 
     def __len__(self) -> int:
@@ -119,11 +137,17 @@ class _Draws:
         rng = np.random.default_rng([self._seed, epoch])
         rows = []
         for wide in (False, True):
-            members = rng.permutation(np.flatnonzero(self._wide == wide))
+            members = np.flatnonzero(self._wide == wide)
             if len(members):
-                count = -(-len(members) // together)
-                rows.append(np.resize(members, (count, together)))
+                drawn = self._drawn(members, rng)
+                count = -(-len(drawn) // together)
+                rows.append(np.resize(drawn, (count, together)))
         return rng.permutation(np.concatenate(rows))
+
+    def _drawn(self, members: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+        if (self._factors == 1.0).all():
+            return rng.permutation(members)
+        return rng.permutation(repeats.epoch_rows(members, self._factors, rng))
 
 
 def _mix(seed: int, number: int) -> int:

@@ -4,7 +4,6 @@ Letters: H x W the image, h x w the network's view of it, M instances. Random ch
 ``numpy`` generator that the caller seeds, so a draw can be repeated.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -129,14 +128,15 @@ def _boxes_in(
     cut = np.any((boxes < -0.5) | (boxes > limit + 0.5), axis=1)
     boxes = np.clip(boxes, 0, limit)
     for row in np.flatnonzero(cut):
-        boxes[row] = _tight_box(masks[row])
+        boxes[row] = tight_box(masks[row])
     sides = boxes[:, 2:] - boxes[:, :2]
     smallest = np.where(cut[:, None], MIN_SIDE, 0.0)
     kept = np.flatnonzero((sides > smallest).all(axis=1))
     return boxes[kept], kept
 
 
-def _tight_box(mask: Pixels) -> Sequence[float]:
+def tight_box(mask: Pixels) -> tuple[float, float, float, float]:
+    """Find the half-open box of a mask's pixels, x1, y1, x2, y2; zeros where it has none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return (0.0, 0.0, 0.0, 0.0)

@@ -54,9 +54,19 @@ def proposal_losses(
     return {"proposal_score": score_loss / shared, "proposal_box": box_loss / shared}
 
 
-def class_loss(logits: Tensor, classes: Tensor, mean: Mean = alone) -> Tensor:
-    """Average the cross entropy: (R, K + 1), (R,) 0 = background -> scalar."""
-    total = F.cross_entropy(logits.float(), classes, reduction="sum")
+def class_loss(
+    logits: Tensor, classes: Tensor, mean: Mean = alone, possible: Tensor | None = None
+) -> Tensor:
+    """Average the cross entropy: (R, K + 1), (R,) 0 = background -> scalar.
+
+    With ``possible`` (R, K + 1) bool a region is only known to be of one of these classes, and the
+    loss is that of their probabilities' sum.
+    """
+    if possible is None:
+        total = F.cross_entropy(logits.float(), classes, reduction="sum")
+    else:
+        allowed = logits.float().masked_fill(~possible, -torch.inf)
+        total = (logits.float().logsumexp(dim=1) - allowed.logsumexp(dim=1)).sum()
     return _over(total, mean(total.new_tensor(float(len(classes)))))
 
 

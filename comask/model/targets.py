@@ -8,11 +8,12 @@ beside it in a batch, and a recorded training step can be replayed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from comask.config import ClassHeadConfig, MaskHeadConfig, ProposalConfig, Reading
 from comask.ops import boxes as box_ops
@@ -73,11 +74,15 @@ class RegionSample:
     boxes    (R, 4)  half-open
     classes  (R,)    int64 as the logits are ordered: 0 background, label + 1 an object
     matched  (P,)    int64, the positives' rows among the target's objects; P <= R
+    possible (R, K + 1)  bool, the classes that a region may have: its own, and for the background
+                         of an image that is not annotated for all classes, the others too.
+                         None: the regions are what ``classes`` says
     """
 
     boxes: Tensor
     classes: Tensor
     matched: Tensor
+    possible: Tensor | None = None
 
     @property
     def positives(self) -> Tensor:
@@ -106,7 +111,13 @@ def as_read(target: Target, reading: Reading) -> Target:
     if reading == "paper" or not bool(target.crowd.any()):
         return target
     kept = ~target.crowd
-    return Target(target.boxes[kept], target.labels[kept], target.masks[kept], target.crowd[kept])
+    return replace(
+        target,
+        boxes=target.boxes[kept],
+        labels=target.labels[kept],
+        masks=target.masks[kept],
+        crowd=target.crowd[kept],
+    )
 
 
 def inside(anchors: Tensor, size: Size) -> Tensor:
@@ -128,6 +139,8 @@ def proposal_targets(
         anchors[considered], truth, target.boxes[crowds], config.positive_iou, config.negative_iou
     )
     positives, negatives = _sample(matched, config.sampled, config.positive_share, sampler)
+    if target.annotated is not None:  # an object of a class that nobody annotated is no background
+        negatives = negatives[:0]
     rows = considered[positives]
     deltas = box_ops.encode(truth[matched[positives]], anchors[rows])
     return ProposalTargets(rows, considered[negatives], deltas)
@@ -150,12 +163,16 @@ def sample_regions(
     boxes, matched = torch.cat([truth, proposals]), torch.cat([themselves, matched])
     positives, negatives = _sample(matched, config.sampled, config.positive_share, sampler)
     rows = objects[matched[positives]]
-    background = torch.zeros_like(negatives)
-    return RegionSample(
-        boxes[torch.cat([positives, negatives])],
-        torch.cat([target.labels[rows] + 1, background]),
-        rows,
-    )
+    classes = torch.cat([target.labels[rows] + 1, torch.zeros_like(negatives)])
+    possible = None if target.annotated is None else _possible(classes, target.annotated)
+    return RegionSample(boxes[torch.cat([positives, negatives])], classes, rows, possible)
+
+
+def _possible(classes: Tensor, annotated: Tensor) -> Tensor:
+    """Tell which classes a region may have: (R,), (K,) -> (R, K + 1) bool."""
+    nothing_known = torch.cat([annotated.new_ones(1), ~annotated])
+    own = F.one_hot(classes, len(nothing_known)).bool()
+    return torch.where((classes == 0)[:, None], nothing_known, own)
 
 
 @torch.no_grad()

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from comask.annotation import coco
 from comask.config import PRESETS, PreprocessingConfig, TrainConfig, from_dict, to_dict
+from comask.data.coco_folders import CocoFolder, common_categories
 from comask.errors import ConfigError, InputError
 from comask.predict import choose_device
 from comask.train.initial import initialise
@@ -26,8 +26,17 @@ from comask.train.run import train
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
-    parser.add_argument("--annotations", type=Path, required=True, help="COCO file to learn from")
-    parser.add_argument("--images", type=Path, required=True, help="folder of its images")
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        action="append",
+        required=True,
+        help="COCO file to learn from; may be repeated, with --images. A file that lists fewer "
+        "categories than the others is annotated for those alone",
+    )
+    parser.add_argument(
+        "--images", type=Path, action="append", required=True, help="folder of its images"
+    )
     parser.add_argument("--val-annotations", type=Path, help="COCO file to judge by")
     parser.add_argument("--val-images", type=Path, help="folder of its images")
     parser.add_argument("--output", type=Path, required=True, help="folder for all that is written")
@@ -54,10 +63,12 @@ def run(given: argparse.Namespace) -> int:
     for name, least in (("save_every", 1), ("judge_every", 1), ("workers", 0)):
         if getattr(given, name) < least:
             raise InputError(f"--{name.replace('_', '-')} must be {least} or more")
+    first, *more = read_sources(given)
     recipe = read_recipe(given)
     folders = Folders(
-        annotations=given.annotations,
-        images=given.images,
+        annotations=first.annotations,
+        images=first.images,
+        more=tuple(more),
         output=given.output,
         val_annotations=given.val_annotations,
         val_images=given.val_images,
@@ -75,11 +86,23 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
+def read_sources(given: argparse.Namespace) -> list[CocoFolder]:
+    """Pair the annotation files with their image folders, in the order they are given."""
+    files, folders = given.annotations, given.images
+    if len(files) != len(folders):
+        raise InputError(
+            f"--annotations and --images are given in pairs, got {len(files)} and {len(folders)}"
+        )
+    return [CocoFolder(*pair) for pair in zip(files, folders, strict=True)]
+
+
 def read_recipe(given: argparse.Namespace) -> Recipe:
-    """Lay the given settings over the preset; the number of classes is the annotation file's."""
-    categories = coco.read(given.annotations).categories
+    """Lay the given settings over the preset; the number of classes is the annotation files'."""
+    sources = read_sources(given)
+    named = " and ".join(str(source.annotations) for source in sources)
+    categories = common_categories(sources)
     if not categories:
-        raise InputError(f"{given.annotations} has no categories to learn")
+        raise InputError(f"{named} has no categories to learn")
     preset = replace(PRESETS[given.preset](), num_classes=len(categories))
     recipe = Recipe(model=preset, preprocessing=PreprocessingConfig(), train=TrainConfig())
     values = to_dict(recipe)
@@ -90,7 +113,7 @@ def read_recipe(given: argparse.Namespace) -> Recipe:
     recipe = from_dict(Recipe, values, at="settings")
     if recipe.model.num_classes != len(categories):
         raise ConfigError(
-            f"model.num_classes is what {given.annotations} has, {len(categories)}, "
+            f"model.num_classes is what {named} has, {len(categories)}, "
             f"not {recipe.model.num_classes}"
         )
     return recipe

@@ -16,7 +16,7 @@ from comask.annotation.records import Category
 from comask.checkpoint import native
 from comask.checkpoint.native import CheckpointInfo
 from comask.config import to_dict
-from comask.data.coco_dataset import require_images
+from comask.data.coco_folders import require_images
 from comask.errors import InputError
 from comask.evaluate.run import evaluate_model, match_categories
 from comask.train import resume
@@ -101,7 +101,7 @@ class Desk:
 
     def _keep(self, name: str, training: Training, metrics: Metrics) -> None:
         record = {
-            "data": self.folders.annotations.parent.name,
+            "data": self.folders.data,
             "steps": training.step,
             "settings": to_dict(self.recipe.train),
             "metrics": metrics,

@@ -32,7 +32,7 @@ class Training:
         self.model = model.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.average = [w.detach().clone() for w in self.weights] if config.average else []
-        self.optimizer = _optimizer(self.weights, config)
+        self.optimizer = _optimizer(model, config)
         self._lesson: nn.Module = TrainingStep(model, config.reading, mean_over_processes)
         if distributed.is_initialized():
             # a level that no region falls on has no gradient in that pass; buffers never change
@@ -47,7 +47,7 @@ class Training:
         quite one pass over all the images: a region counts for more in a pass that has fewer.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.config)
+            group["lr"] = learning_rate(self.step, self.config) * group["share"]
         self.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         for turn in range(self.config.accumulate):
@@ -145,7 +145,15 @@ class _Lent(AbstractContextManager[None]):
             mean.copy_(held)
 
 
-def _optimizer(weights: list[nn.Parameter], config: TrainConfig) -> Optimizer:
+def _optimizer(model: CoMask, config: TrainConfig) -> Optimizer:
+    """Make the optimiser of two groups; ``share`` is what of the rate a group takes."""
+    backbone = list(model.backbone.parameters())
+    of_backbone = {id(weight) for weight in backbone}
+    others = [weight for weight in model.parameters() if id(weight) not in of_backbone]
+    groups = [
+        {"params": [w for w in weights if w.requires_grad], "share": share}
+        for weights, share in ((backbone, config.backbone_rate), (others, 1.0))
+    ]
     if config.optimizer == "adamw":
-        return AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
-    return SGD(weights, config.learning_rate, momentum=MOMENTUM, weight_decay=config.weight_decay)
+        return AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
+    return SGD(groups, config.learning_rate, momentum=MOMENTUM, weight_decay=config.weight_decay)

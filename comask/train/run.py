@@ -44,14 +44,15 @@ def train(
     with _together(pace.device):
         share = _share(recipe.train.images)
         augment = recipe.train.augment
-        dataset = CocoDataset(folders.annotations, folders.images, recipe.preprocessing, augment)
+        dataset = CocoDataset(folders.sources, recipe.preprocessing, augment)
         if not len(dataset):
-            raise InputError(f"{folders.annotations} has no image with an object to learn from")
+            raise InputError(f"{folders.named} has no image with an object to learn from")
         desk = Desk(recipe, folders, dataset.categories) if share.rank == 0 else None
         training = _begin(recipe, folders, pace, initialise)
         accumulate = recipe.train.accumulate
         passes = range(training.step * accumulate, recipe.train.steps * accumulate)
-        stream = batches(dataset, share, passes, recipe.train.seed, pace.workers)
+        factors = dataset.repeats(recipe.train.repeat_rare)
+        stream = batches(dataset, share, passes, recipe.train.seed, pace.workers, factors)
         with desk.opened(training.step) if desk else nullcontext():
             _run(training, stream, desk, pace)
     return folders.output / BEST

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from comask.config import Reading
 from comask.model import losses, refine, targets
@@ -74,7 +75,7 @@ class TrainingStep(nn.Module):
         boxes = [region.boxes for region in regions]
         logits: Tensor = self.model.class_head(levels, boxes, images.sizes)
         classes = torch.cat([region.classes for region in regions])
-        return losses.class_loss(logits, classes, self.mean)
+        return losses.class_loss(logits, classes, self.mean, _possible(regions, logits.shape[1]))
 
     def _draw(
         self,
@@ -112,3 +113,17 @@ class TrainingStep(nn.Module):
             "mask": losses.mask_loss(output.masks, wanted, self.mean),
             "mask_iou": losses.mask_iou_loss(output.mask_ious, ious, self.reading, self.mean),
         }
+
+
+def _possible(regions: Sequence[RegionSample], classes: int) -> Tensor | None:
+    """Gather what the regions may be, where any image leaves it open: B x (R, K + 1) or None."""
+    if all(region.possible is None for region in regions):
+        return None
+    return torch.cat(
+        [
+            F.one_hot(region.classes, classes).bool()
+            if region.possible is None
+            else region.possible
+            for region in regions
+        ]
+    )

@@ -316,3 +316,23 @@ def test_losses_stay_in_float32_under_autocast(reading: Reading) -> None:
     for name, loss in cast.items():
         assert loss.dtype == torch.float32, name
         assert_close(loss, plain[name], rtol=0, atol=0)
+
+
+def test_a_region_of_several_possible_classes_learns_their_sum() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]])).requires_grad_()
+    possible = torch.tensor([[True, False, True], [False, True, False]])
+    made = losses.class_loss(logits, torch.tensor([0, 1]), possible=possible)
+    assert_close(made.item(), -(math.log(0.8) + math.log(0.6)) / 2)
+    made.backward()
+    assert logits.grad is not None
+    # the possible ones share what the impossible one loses, as they are likely: 0.2 * 5 / 8
+    assert_close(logits.grad[0], torch.tensor([-0.125, 0.2, -0.075]) / 2)
+
+
+def test_regions_that_are_what_they_are_learn_as_ever() -> None:
+    logits = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
+    classes = torch.tensor([2, 0])
+    possible = torch.nn.functional.one_hot(classes, 3).bool()
+    assert_close(
+        losses.class_loss(logits, classes, possible=possible), losses.class_loss(logits, classes)
+    )

@@ -405,3 +405,34 @@ def test_a_sample_is_a_value() -> None:
     sample = MaskSample(*(torch.zeros(0),) * 4)
     with pytest.raises(AttributeError):
         sample.boxes = torch.zeros(1)  # type: ignore[misc]
+
+
+# --- images that are annotated for some classes only -----------------------------------------
+
+
+def test_an_unlabelled_object_is_no_background_of_a_proposal() -> None:
+    anchors = torch.tensor([[10.0, 10, 50, 50], [60, 60, 90, 90], [0, 0, 20, 20]])
+    target = truth((10, 10, 50, 50))
+    assert targets.proposal_targets(
+        anchors, (100, 100), target, ProposalConfig(), sampler()
+    ).negatives.tolist() == [1, 2]
+    partly = replace(target, annotated=torch.tensor([True, False]))
+    found = targets.proposal_targets(anchors, (100, 100), partly, ProposalConfig(), sampler())
+    assert found.positives.tolist() == [0]
+    assert found.negatives.tolist() == []
+
+
+def test_a_region_beside_the_objects_may_be_of_any_class_that_nobody_annotated() -> None:
+    proposals = torch.tensor([[60.0, 60, 90, 90]])
+    target = replace(truth((10, 10, 50, 50)), annotated=torch.tensor([True, False, True]))
+    region = targets.sample_regions(proposals, target, ClassHeadConfig(), sampler())
+    assert region.classes.tolist() == [1, 0]
+    assert region.possible is not None
+    assert region.possible.tolist() == [
+        [False, True, False, False],  # it is an object of label 0
+        [True, False, True, False],  # nothing, or of label 1
+    ]
+    everything = targets.sample_regions(
+        proposals, replace(target, annotated=None), ClassHeadConfig(), sampler()
+    )
+    assert everything.possible is None

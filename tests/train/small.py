@@ -121,9 +121,7 @@ def write_folder(
 
 def opened(folders: Folders, recipe: Recipe) -> CocoDataset:
     """Open a folder as a training does."""
-    return CocoDataset(
-        folders.annotations, folders.images, recipe.preprocessing, recipe.train.augment
-    )
+    return CocoDataset(folders.sources, recipe.preprocessing, recipe.train.augment)
 
 
 def judged(folders: Folders) -> Folders:

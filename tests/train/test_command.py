@@ -110,9 +110,10 @@ def test_a_small_training_gives_a_checkpoint_that_predicts(
         (["--val-annotations", "x.json"], "--val-annotations and --val-images are given together"),
         (["--device", "abacus"], "device 'abacus' is not to be had on this machine; try cpu"),
         (["--resume"], "last.pt is missing: there is nothing to resume"),
-        (["--images", "nowhere"], "3 of 3 images are not below nowhere, for example 1.png"),
+        (["--images", "nowhere"], "--annotations and --images are given in pairs, got 1 and 2"),
+        (["--annotations", "x.json"], "--annotations and --images are given in pairs, got 2 and 1"),
         (
-            ["--annotations", "nowhere.json"],
+            ["--annotations", "nowhere.json", "--images", "."],
             "nowhere.json can't be read: No such file or directory",
         ),
     ],
@@ -190,3 +191,22 @@ def test_an_image_of_another_size_ends_the_training(
     assert said.err.splitlines()[-1] == (
         "comask: 2.png is 96 x 96 pixels when upright, and the annotation file says 97 x 96"
     )
+
+
+def test_images_that_are_missing_are_counted(say: Say, folders: Folders) -> None:
+    folders.images.rename(folders.images.with_name("elsewhere"))
+    assert "3 of 3 images are not below" in refusal(say())
+
+
+def test_folders_are_learnt_from_together(
+    say: Say, folders: Folders, settings: Path, tmp_path: Path
+) -> None:
+    more = write_folder(tmp_path / "more", names=("disc",))
+    said = say(
+        "--annotations", more.annotations, "--images", more.images, "--settings", settings,
+        "--set", "train.images=6", "--workers", 0,
+    )  # fmt: skip
+    assert said.code == 0
+    info = Predictor.load(folders.output / "best.safetensors", device="cpu").info
+    assert [category.name for category in info.categories] == ["disc", "ring"]
+    assert info.training["data"] == f"{tmp_path.name} + more"

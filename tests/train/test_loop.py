@@ -175,3 +175,14 @@ def test_one_tiny_image_is_learnt_in_sixty_steps(tmp_path: Path) -> None:
     assert sorted(overlaps.argmax(axis=1)) == [0, 1]  # the two best are the two discs
     assert overlaps.max(axis=1).min() > 0.8
     assert found.class_scores[1] > 0.5
+
+
+def test_the_backbone_takes_its_share_of_the_rate() -> None:
+    config = small_recipe(warmup=0, learning_rate=0.5, backbone_rate=0.1, steps=10).train
+    training = Training(small_start(small_model_config()), config, CPU)
+    backbone = {id(weight) for weight in training.model.backbone.parameters()}
+    shares = {group["share"]: group["params"] for group in training.optimizer.param_groups}
+    assert set(shares) == {0.1, 1.0}
+    assert all(id(weight) in backbone for weight in shares[0.1])
+    assert not any(id(weight) in backbone for weight in shares[1.0])
+    assert len(shares[0.1]) + len(shares[1.0]) == len(training.weights)
