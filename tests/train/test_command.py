@@ -207,6 +207,6 @@ def test_folders_are_learnt_from_together(
         "--set", "train.images=6", "--workers", 0,
     )  # fmt: skip
     assert said.code == 0
-    info = Predictor.load(folders.output / "best.safetensors", device="cpu").info
+    info = Predictor.from_checkpoint(folders.output / "best.safetensors", device="cpu").info
     assert [category.name for category in info.categories] == ["disc", "ring"]
     assert info.training["data"] == f"{tmp_path.name} + more"
