@@ -22,7 +22,7 @@ MAX_SIDE = 100_000  # image pixels
 MAX_PIXELS = 2**31  # of one image; the codec's runs are 32-bit
 MAX_OUTLINE = 4_000_000  # pixels along a polygon; the codec takes about 100 bytes for each
 _MAX_COUNTS = 64_000_000  # characters or runs of one mask
-_AT_ONCE = 2**18  # characters of many codes that are read at a time
+_AT_ONCE = 2**15  # characters of many codes that are read at a time
 _MISFIT = "its counts do not fill the image's {} x {} pixels (height x width)"
 
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from comask.annotation.claims import new_worker
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
 from comask.annotation.store import OutcomeRow, RunRow, Store
 from comask.data import images
-from comask.data.images import LoadedImage
 from comask.errors import StoreError
 from comask.predict import Prediction, PredictionSettings
-from comask.run.files import Detector, decoded, look, to_annotations
+from comask.run.files import Detector, Looked, look, seen, to_annotations
 from comask.run.packing import pack, unpack
 
 RUN_SCORE = 0.05
+
+Claimed = dict[str, tuple[Path, str]]  # images taken on: the file, and what it was like then
 
 _LOG = logging.getLogger(__name__)
 _PAUSE = 0.5  # seconds between looks at what other processes are at
@@ -184,40 +186,40 @@ class Run:
 
     def _steps(self, detector: Detector, files: Sequence[tuple[Path, str]]) -> Iterator[OutcomeRow]:
         """Run over those files that nobody else has taken."""
-        paths = {name: path for path, name in files}
-        claimed: set[str] = set()
+        claimed: Claimed = {}
         try:
-            for name, waiting in decoded(self._claimed(files, claimed)):
-                row = self._step(detector, name, paths[name], waiting)
-                claimed.discard(name)
-                yield row
+            with closing(seen(detector, self._claimed(files, claimed), candidates=True)) as found:
+                for name, waiting in found:
+                    row = self._keep(detector, name, claimed[name], waiting)
+                    del claimed[name]
+                    yield row
         finally:
             for name in claimed:
                 self.store.release(self.row.id, name, self._worker)
 
     def _claimed(
-        self, files: Iterable[tuple[Path, str]], claimed: set[str]
+        self, files: Iterable[tuple[Path, str]], claimed: Claimed
     ) -> Iterator[tuple[Path, str]]:
         for path, name in files:
             if self.store.claim(self.row.id, name, self._worker):
-                claimed.add(name)
+                claimed[name] = path, stamp(path)
                 yield path, name
 
-    def _step(
-        self, detector: Detector, name: str, path: Path, waiting: Future[LoadedImage]
+    def _keep(
+        self, detector: Detector, name: str, taken: tuple[Path, str], waiting: Future[Looked]
     ) -> OutcomeRow:
-        seen = stamp(path)
+        path, stamp = taken
         try:
-            outcome = look(detector, name, waiting, candidates=True)
+            outcome = look(detector, name, waiting)
         except Exception as error:  # a fault of ours must not take the other images with it
             _LOG.exception("The model failed on image %s", name)
             kind = type(error).__name__
-            return self.fail(name, f"the model failed on {name} ({kind}: {error})"[:300], seen)
+            return self.fail(name, f"the model failed on {name} ({kind}: {error})"[:300], stamp)
         if outcome.prediction is None:
             # by its name: what a store says is the same on every machine
             sentence = outcome.failure.replace(images.printable(path), name)
-            return self.fail(name, sentence, seen)
-        return self.put(name, outcome.prediction, seen)
+            return self.fail(name, sentence, stamp)
+        return self.put(name, outcome.prediction, stamp)
 
 
 def _matched(

@@ -25,13 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how often the model is asked from here on."""
     asked: list[int] = []
-    plain = Predictor.predict
+    plain = Predictor.find
 
-    def predict(self: Predictor, *given: Any, **named: Any) -> Any:
+    def find(self: Predictor, *given: Any, **named: Any) -> Any:
         asked.append(1)
         return plain(self, *given, **named)
 
-    monkeypatch.setattr(Predictor, "predict", predict)
+    monkeypatch.setattr(Predictor, "find", find)
     return asked
 
 
@@ -224,7 +224,7 @@ def test_a_stopped_command_says_that_it_goes_on(
     def interrupt(*_given: object, **_named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "predict", interrupt)
+    monkeypatch.setattr(Predictor, "find", interrupt)
     said = comask_says("prelabel", pictures, "--checkpoint", checkpoint, "--output", "o.json")
     assert said.code == 130
     assert "what was found is kept; the same command goes on from here" in said.err

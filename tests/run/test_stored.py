@@ -112,10 +112,12 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     with Store.open(place) as store:
         run = Run.open(store, dataset="folder", checkpoint="boxes")
         names = [name for _, name in files]
-        assert run.pending(names) == names[image - 1 :]
+        pending = run.pending(names)
+        # while the model is at an image, the one before it may still be on its way to the store
+        assert pending in (names[image - 1 :], names[max(image - 2, 0) :])
         detector = Boxes()
         assert len(list(run.work(detector, files))) == 5
-        assert detector.seen == 5 - (image - 1)
+        assert detector.seen == len(pending)
         assert standin.export(run, files) == unbroken(files, tmp_path)
 
 
