@@ -8,6 +8,8 @@ that the stage took beside its imports; then how large each table and index of t
 
     python benchmarks/scale.py [--images 1000 3000 10000] [--each 36] [--postgresql] [--folder DIR]
 
+A folder that is named is kept, and what was measured in it is not measured again.
+
 On SQLite, seconds are of this process's CPU, since a clock also measures the neighbours; with
 PostgreSQL, whose server works in processes of its own, they are on the clock.
 """
@@ -67,7 +69,7 @@ def main() -> None:
             place = home / str(images)
             with database(given.postgresql) as url:
                 for stage in ("write", *given.stages):
-                    take(table, images, ask(stage, place, images, given.each, url))
+                    take(table, images, known(place, stage, given, url))
                 notes.append(f"{images:,} images: {sizes(place, url)}")
             if given.folder is None:
                 shutil.rmtree(place)
@@ -89,6 +91,17 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     before = held_megabytes(os.getpid())
     lines = [vars(line) for line in scale_stages.STAGES[given.stage](place)]
     return {"lines": lines, "megabytes": peak_megabytes() - before}
+
+
+def known(place: Path, stage: str, given: argparse.Namespace, url: str | None) -> dict[str, Any]:
+    """Measure a stage, or say what was measured in this folder before."""
+    kept = place / "measured.json"
+    found: dict[str, Any] = json.loads(kept.read_bytes()) if kept.is_file() else {}
+    if stage not in found:
+        found[stage] = ask(stage, place, int(place.name), given.each, url)
+        kept.write_text(json.dumps(found))
+    answer: dict[str, Any] = found[stage]
+    return answer
 
 
 def ask(stage: str, place: Path, images: int, each: int, url: str | None) -> dict[str, Any]:

@@ -42,11 +42,13 @@ class Database:
         """Let go of it."""
         self._engine.dispose()
 
-    def prepare(self, tables: sa.MetaData, what: str, format: int) -> None:
+    def prepare(
+        self, tables: sa.MetaData, what: str, format: int, later: Sequence[sa.Index] = ()
+    ) -> None:
         """Make tables where they are not there, and their entry ``what`` of the format they have.
 
-        Two processes may do so at the same time. Raises StoreError where they are of another
-        format.
+        Indices that came ``later`` change no format: stores that lack them get them now. Two
+        processes may do so at the same time. Raises StoreError where they are of another format.
         """
 
         def make(connection: sa.Connection) -> str:
@@ -57,6 +59,9 @@ class Database:
                 tables.create_all(connection)
                 row = {"key": what, "value": str(format)}
                 connection.execute(sa.insert(_ABOUT).values(row))
+            if known in (None, str(format)):
+                for index in later:
+                    _add_index(connection, index)
             return known or str(format)
 
         found = self.write(make, tries=6, doing="opened as a store")
@@ -110,6 +115,14 @@ class Database:
             yield
         except (exc.SQLAlchemyError, OSError, ImportError) as error:
             raise StoreError(f"{self.name} can't be {doing}: {said(error)}") from error
+
+
+def _add_index(connection: sa.Connection, index: sa.Index) -> None:
+    """Make an index of tables that are there, and remember it: asking for it may take a lock."""
+    name = str(index.name)
+    if connection.execute(sa.select(_ABOUT).where(_ABOUT.c.key == name)).first() is None:
+        connection.execute(sa.schema.CreateIndex(index, if_not_exists=True))
+        connection.execute(sa.insert(_ABOUT).values({"key": name, "value": "made"}))
 
 
 def connect(target: str | Path) -> tuple[sa.Engine, str]:

@@ -29,6 +29,7 @@ from comask.annotation.label_tables import (
     FORMAT,
     IMAGES,
     LABELS,
+    LEDGER,
     PROJECTS,
     TABLES,
     Records,
@@ -58,7 +59,7 @@ class LabelStore(LabelLists):
     def __init__(self, store: Store) -> None:
         """Take an open store; makes the tables where they are not there."""
         super().__init__(store.database)
-        self._database.prepare(TABLES, "labels", FORMAT)
+        self._database.prepare(TABLES, "labels", FORMAT, later=(LEDGER,))
 
     # -- gestures -------------------------------------------------------------------------------
 

@@ -127,6 +127,13 @@ for _name, _order in ORDERS.items():
     _keys = [sa.desc(key) if highest else key for key, highest in _order]
     sa.Index(f"comask_labels_{_name}", LABELS.c.project, LABELS.c.state, *_keys)
 
+# all that the ledger asks, so that it adds up narrow rows in order and reads no mask
+LEDGER = sa.Index(
+    "comask_labels_ledger",
+    *(LABELS.c[name] for name in ("project", "checkpoint", "proposed_category", "category")),
+    *(LABELS.c[name] for name in ("state", "origin", "kept")),
+)
+
 # What somebody can undo as one: a gesture, or those of a batch. "done" stands, "undone" can be
 # done again, "gone" can't any more. A person's undone ones are all later than their standing ones.
 ACTS = sa.Table(
@@ -241,7 +248,8 @@ def read_labels(connection: sa.Connection, images: Iterable[int]) -> dict[int, R
     asked = list(found)
     for start in range(0, len(asked), _AT_ONCE):
         some = {"images": asked[start : start + _AT_ONCE]}
-        for image, uid, *record in connection.execute(_READ, some):
+        # all at once: fetching one by one takes three times as long
+        for image, uid, *record in connection.execute(_READ, some).all():
             found[image][uid] = tuple(record)
     return found
 

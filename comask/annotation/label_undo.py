@@ -173,7 +173,7 @@ def _left_alone(entry: Entry, clashes: Sequence[str]) -> bytes:
 
 def _entries(connection: sa.Connection, seqs: Sequence[int], way: Way) -> dict[int, Entry]:
     query = sa.select(LOG.c.seq, LOG.c.payload).where(LOG.c.seq.in_(seqs))
-    found = {seq: Entry.unpack(payload) for seq, payload in connection.execute(query)}
+    found = {seq: Entry.unpack(payload) for seq, payload in connection.execute(query).all()}
     return {seq: one.reversed() if way == "undo" else one for seq, one in found.items()}
 
 
