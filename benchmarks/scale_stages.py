@@ -228,7 +228,7 @@ def results(place: Place) -> Iterator[Line]:
 
 
 def prelabel(place: Place) -> Iterator[Line]:
-    """Turn what the run found into proposals."""
+    """Turn what the run found into proposals; without a stored run, what it would have found."""
     studio, watch = Studio(place), Stopwatch()
     services, found = studio.services, studio.found
     run = services.run(studio.file, found)
@@ -239,7 +239,8 @@ def prelabel(place: Place) -> Iterator[Line]:
         name = scale_world.name(row)
         with watch:
             made = run.prediction(name)
-            assert made is not None
+        made = made or scale_world.prediction(row, place.each)
+        with watch:
             base = lambda size, name=name: begin_sheet(found, name, size)  # noqa: E731
             work = ToLabel(found.path(row), name, base)
             done = label_image(services.labels, batch, work, made, how)

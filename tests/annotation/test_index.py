@@ -466,3 +466,16 @@ def test_what_can_not_be_opened_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "instances.json").write_text("[1, 2]")
     with pytest.raises(AnnotationError, match=r"instances\.json"):
         layout.find(tmp_path)
+
+
+@pytest.mark.parametrize("images", [3, 40])  # most of them are asked for at once, or few
+def test_images_are_found_by_their_names_in_the_order_of_the_file(
+    tmp_path: Path, images: int
+) -> None:
+    names = ["b.png", "a.png", "b.png", *(f"{number:02}.png" for number in range(images - 3))]
+    records = [
+        {"id": row, "file_name": name, "width": 4, "height": 4} for row, name in enumerate(names)
+    ]
+    dataset = opened(tmp_path, {"images": records})
+    assert dataset.rows_named({"b.png", "a.png", "no.png"}) == [0, 1, 2]
+    assert dataset.rows_named([]) == []

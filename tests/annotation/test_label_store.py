@@ -507,3 +507,20 @@ def test_what_is_acknowledged_is_on_the_disk(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s") as store:
         full = store.database.look(lambda base: base.exec_driver_sql("PRAGMA synchronous").scalar())
     assert full == 2  # SQLite's number for FULL: the log is flushed with every commit
+
+
+def test_a_store_from_before_an_index_gets_it_when_it_is_opened(tmp_path: Path) -> None:
+    place = tmp_path / "old.sqlite"
+    with Store.open(place) as opened:
+        Hand(LabelStore(opened)).do("a.png", found())
+    with sqlite3.connect(place) as base:
+        base.execute("DROP INDEX comask_labels_ledger")
+        base.execute("DELETE FROM comask_about WHERE key = 'comask_labels_ledger'")
+    base.close()
+    for _ in range(2):
+        with Store.open(place) as opened:
+            assert [row.waiting for row in LabelStore(opened).effort("p")] == [1]
+    with sqlite3.connect(place) as base:
+        names = {name for (name,) in base.execute("SELECT name FROM sqlite_master")}
+    base.close()
+    assert "comask_labels_ledger" in names

@@ -117,6 +117,15 @@ def test_pairs_are_those_of_the_truth_that_is_asked_about(store: Store, run: int
 # -- claims -------------------------------------------------------------------------------------
 
 
+def test_pairs_of_many_images_are_kept_together_and_take_the_place_of_earlier_ones(
+    store: Store, run: int
+) -> None:
+    store.put_pairs(run, "a", "old", b"1")
+    store.put_many_pairs(run, {"a": ("new", b"2"), "b": ("new", b"3")})
+    assert store.pairs(run, {"a": "old", "b": "new"}) == {"b": b"3"}
+    assert store.pairs(run, {"a": "new"}) == {"a": b"2"}
+
+
 def test_an_image_is_claimed_by_one_worker_at_a_time(store: Store, run: int) -> None:
     mine, other = claims.new_worker(), claims.new_worker()
     assert store.claim(run, "a.png", mine)

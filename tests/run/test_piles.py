@@ -8,7 +8,18 @@ import pytest
 from comask.annotation import rle
 from comask.annotation.labels import Label
 from comask.run.labelling import Model
-from comask.run.piles import Pair, Pile, act, check_bar, found_rows, made_of, match, pile_of
+from comask.run.piles import (
+    PILES,
+    Pair,
+    Pile,
+    act,
+    check_bar,
+    found_rows,
+    made_of,
+    match,
+    pile_numbers,
+    pile_of,
+)
 from tests.run.instances import SIZE, label, predicted, rectangle
 
 MODEL = Model("abc", {})
@@ -164,3 +175,21 @@ def test_labels_are_looked_at_again_or_rejected() -> None:
     for action, state in (("review", "proposed"), ("reject", "rejected")):
         put = act(action, [Pair(1, None)], there, {})  # type: ignore[arg-type]
         assert [(one.uid, one.state) for one in put] == [("b", state)]
+
+
+def test_many_pairs_at_once_lie_on_the_piles_of_each() -> None:
+    every = [
+        Pair(place, row, iou, seen)
+        for place in (None, 0)
+        for row in (None, 0)
+        for iou in (0.0, 0.4, 0.5, 1.0)
+        for seen in (False, True)
+    ]
+    labels = np.array([-1 if one.label is None else one.label for one in every], np.int32)
+    found = np.array([-1 if one.found is None else one.found for one in every], np.int32)
+    iou, seen = np.array([one.iou for one in every]), np.array([one.seen for one in every])
+    numbers = pile_numbers(labels, found, iou, seen, 0.5).tolist()
+    names = [None if number < 0 else PILES[number] for number in numbers]
+    assert names == [pile_of(one, 0.5) for one in every]
+    none = np.zeros(0, np.int32)
+    assert pile_numbers(none, none, np.zeros(0), np.zeros(0, np.bool_), 0.5).shape == (0,)
