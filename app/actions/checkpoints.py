@@ -22,6 +22,13 @@ def names(services: Services) -> list[str]:
     return [file.name for file in services.checkpoints.listed()]
 
 
+def choices(services: Services) -> list[tuple[str, str]]:
+    """List the checkpoints with what they are for: what is read, and the name."""
+    listed = services.checkpoints.listed()
+    said = [(file.name, services.purposes.of(file).words) for file in listed]
+    return [(f"{name}: {words}" if words else name, name) for name, words in said]
+
+
 def chosen(session: Session, services: Services, name: object) -> Session:
     """Open a checkpoint and work with it from now on."""
     file = services.checkpoints.find(name) if isinstance(name, str) else None

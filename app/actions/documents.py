@@ -6,6 +6,7 @@ from app.actions.browse import document_url
 from app.actions.checkpoints import none_yet
 from app.canvas import payload
 from app.services import CheckpointFile, Services, StoredImage
+from app.services.purposes import some
 from comask.annotation.records import Dataset, Size
 from comask.errors import ComaskError, ImageError, InputError
 from comask.evaluate import matching
@@ -28,6 +29,8 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     truth, size, complaint = _seen(services, image)
     content: dict[str, Any] = {**drawn(image, size, prediction, truth)}
     content["image"] = with_grey(services, image, content["image"])
+    if file is not None and truth is not None:
+        content |= _suits(services, file, truth)
     if complaint:
         content["note"] = complaint
     elif file is None:
@@ -37,6 +40,20 @@ def document(services: Services, file: CheckpointFile | None, image: StoredImage
     elif prediction is None:
         content["pending"] = {"text": WAITING, "url": document_url(image.key, file, wait=True)}
     return content
+
+
+def _suits(services: Services, file: CheckpointFile, truth: Dataset) -> dict[str, Any]:
+    """Name a checkpoint for what is annotated, where the chosen one finds nothing of it."""
+    used = {annotation.category_id for annotation in truth.annotations}
+    annotated = [category.name for category in truth.categories if category.id in used]
+    better = services.purposes.better(file, annotated)
+    if better is None:
+        return {}
+    text = (
+        f"{file.name} finds {some(services.purposes.of(file).classes)}. Annotated here: "
+        f"{some(annotated)}."
+    )
+    return {"suits": {"checkpoint": better.name, "text": text}}
 
 
 def drawn(

@@ -136,6 +136,13 @@ class Pending(TypedDict):
     url: str
 
 
+class Suits(TypedDict):
+    """A checkpoint that finds what is annotated here, while the chosen one does not, and why."""
+
+    checkpoint: str
+    text: str
+
+
 class Document(TypedDict):
     """All that the surface draws of one image; ``note`` says why something never will be.
 
@@ -152,6 +159,7 @@ class Document(TypedDict):
     instances: list[Instance]
     pending: NotRequired[Pending]
     note: NotRequired[str]
+    suits: NotRequired[Suits]
     pairs: NotRequired[list[tuple[int, int, float, float]]]
     limit: NotRequired[int]
 

@@ -14,6 +14,7 @@ from app.services.inspections import Inspections
 from app.services.pairs import PairShelf
 from app.services.predictions import PredictionShelf, failure_sentence
 from app.services.prelabels import Prelabels
+from app.services.purposes import Purposes
 from app.services.runner import ElsewhereError, Runner, RunState
 from app.services.sheets import Sheets
 from app.settings import Settings
@@ -50,6 +51,7 @@ class Services:
         self.datasets = DatasetShelf(workspace, _roots(settings, workspace))
         self.images = ImageStore(workspace, samples, settings.limits, self.datasets)
         self.checkpoints = CheckpointShelf(settings, opener)
+        self.purposes = Purposes(self.checkpoints)
         self.models = Models(opener)
         self.store = Store.open(settings.store or workspace / STORE)
         self.labels = LabelStore(self.store)

@@ -242,7 +242,7 @@ def render(view: BrowseView, session: Session, services: Services) -> Changes:
         view.files: gr.HTML(about=about_files(session, file, services)),
         view.remove: gr.Button(visible=session.source == "uploads" and bool(images)),
         view.checkpoint: gr.Dropdown(
-            choices=checkpoints.names(services), value=file.name if file else None
+            choices=checkpoints.choices(services), value=file.name if file else None
         ),
         view.checkpoint_upload: gr.UploadButton(value=None),
         view.hint: "" if file else checkpoints.none_yet(services),

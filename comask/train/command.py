@@ -53,6 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that decode images")
     parser.add_argument("--save-every", type=int, default=200, help="steps between saved states")
     parser.add_argument("--judge-every", type=int, default=1000, help="steps between judgements")
+    parser.add_argument(
+        "--about", default="", metavar="WORDS",
+        help="what the checkpoint is for, in a few words; the Studio's list says them",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on where the output folder is")
 
 
@@ -79,6 +83,7 @@ def run(given: argparse.Namespace) -> int:
         save_every=given.save_every,
         judge_every=given.judge_every,
         resume=given.resume,
+        about=given.about,
     )
     best = train(recipe, folders, pace, lambda model: initialise(model, given.init))
     if os.environ.get("RANK", "0") == "0":  # torchrun's other processes have nothing to say

@@ -35,8 +35,10 @@ Metrics = Mapping[str, Mapping[str, float]]  # segm and bbox, twelve numbers eac
 class Desk:
     """The output folder of a training, open while it runs."""
 
-    def __init__(self, recipe: Recipe, folders: Folders, categories: tuple[Category, ...]) -> None:
-        self.recipe, self.folders = recipe, folders
+    def __init__(
+        self, recipe: Recipe, folders: Folders, categories: tuple[Category, ...], about: str = ""
+    ) -> None:
+        self.recipe, self.folders, self.about = recipe, folders, about
         self._info = CheckpointInfo(recipe.model, categories, recipe.preprocessing)
         self._judged: set[int] = set()
         self._seconds = 0.0
@@ -101,6 +103,7 @@ class Desk:
 
     def _keep(self, name: str, training: Training, metrics: Metrics) -> None:
         record = {
+            **({"about": self.about} if self.about else {}),
             "data": self.folders.data,
             "steps": training.step,
             "settings": to_dict(self.recipe.train),

@@ -54,3 +54,4 @@ class Pace:
     save_every: int = 200  # steps
     judge_every: int = 1000  # steps
     resume: bool = False
+    about: str = ""  # what the checkpoint is for, in a few words

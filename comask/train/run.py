@@ -47,7 +47,7 @@ def train(
         dataset = CocoDataset(folders.sources, recipe.preprocessing, augment)
         if not len(dataset):
             raise InputError(f"{folders.named} has no image with an object to learn from")
-        desk = Desk(recipe, folders, dataset.categories) if share.rank == 0 else None
+        desk = Desk(recipe, folders, dataset.categories, pace.about) if share.rank == 0 else None
         training = _begin(recipe, folders, pace, initialise)
         accumulate = recipe.train.accumulate
         passes = range(training.step * accumulate, recipe.train.steps * accumulate)

@@ -204,9 +204,10 @@ def test_folders_are_learnt_from_together(
     more = write_folder(tmp_path / "more", names=("disc",))
     said = say(
         "--annotations", more.annotations, "--images", more.images, "--settings", settings,
-        "--set", "train.images=6", "--workers", 0,
+        "--set", "train.images=6", "--workers", 0, "--about", "discs and rings",
     )  # fmt: skip
     assert said.code == 0
     info = Predictor.from_checkpoint(folders.output / "best.safetensors", device="cpu").info
     assert [category.name for category in info.categories] == ["disc", "ring"]
+    assert info.training["about"] == "discs and rings"
     assert info.training["data"] == f"{tmp_path.name} + more"

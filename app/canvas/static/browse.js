@@ -213,6 +213,12 @@
       return this.studio.host.trigger("go_to", {});
     }
 
+    // the same image with another checkpoint
+    useCheckpoint(name) {
+      this.place.set({ checkpoint: name });
+      this.studio.host.trigger("go_to", {});
+    }
+
     showImage() {
       if (!this.inDataset) return;
       const { image, mode } = this.place;

@@ -57,6 +57,7 @@
       layers: (json.layers ?? []).map(({ name }) => String(name)),
       pending: json.pending?.url ? json.pending : null, // {text, url}: there will be more at url
       note: json.note ?? "", // why there are no predictions
+      suits: typeof json.suits?.checkpoint === "string" ? json.suits : null, // {checkpoint, text}: another one finds what is annotated
       pairs: Array.isArray(json.pairs) ? json.pairs : [], // [found, truth, mask IoU, box IoU]
       limit: json.limit, // instances of a class that count
       judged: Array.isArray(json.pairs), // whether truth and prediction were compared

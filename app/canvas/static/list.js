@@ -22,13 +22,14 @@
   const gravity = (one, store) => GRAVITY[store.verdictOf(one)?.verdict] ?? 3;
 
   class List {
-    constructor(find, store, { onpick }) {
+    constructor(find, store, { onpick, onuse = null }) {
       this.box = find("instances");
       this.track = find("instances-track");
       this.note = find("instances-note");
       this.order = find("sort");
       this.store = store;
       this.onpick = onpick;
+      this.onuse = onuse; // another checkpoint, by its name
       this.rows = [];
       this.drawn = new Map(); // id -> row element
       this.box.addEventListener("scroll", () => this.draw(), { passive: true });
@@ -69,11 +70,20 @@
       const all = opened?.instances.length ?? 0;
       const nothing = opened?.pending?.text ?? (opened?.labels ? "There is no label in this image yet." : "The model found nothing in this image.");
       const filtered = "Nothing passes the filters: lower the score or switch a class on.";
-      this.note.textContent = opened?.note || (all === 0 ? nothing : filtered);
-      this.note.hidden = !opened || (this.rows.length > 0 && !opened.note);
+      const suits = this.onuse && !opened?.note ? opened?.suits : null;
+      this.note.textContent = suits?.text || opened?.note || (all === 0 ? nothing : filtered);
+      if (suits) this.note.append(" ", this.offer(suits.checkpoint));
+      this.note.hidden = !opened || (this.rows.length > 0 && !opened.note && !suits);
       this.note.style.flex = this.rows.length > 0 ? "none" : "";
       this.draw();
       if (!opened?.labels) this.reveal(this.store.selected);
+    }
+
+    // a checkpoint that finds what is annotated here
+    offer(name) {
+      const button = dom.element("button", { type: "button", class: "cs-link", "data-testid": "suits" }, `Use ${name}`);
+      button.addEventListener("click", () => this.onuse(name));
+      return button;
     }
 
     draw() {

@@ -25,7 +25,7 @@
       this.openUrl = null; // of the document on the other pages; Label has its own of the same image
       this.layout = new parts.Layout(element, this.root, this.find);
       this.panel = new parts.Panel(this.find, this.store);
-      this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how) });
+      this.list = new parts.List(this.find, this.store, { onpick: (id, how) => this.pick(id, how), onuse: (name) => this.browse.useCheckpoint(name) });
       this.strip = new parts.Strip(this.find, { onpick: (image) => this.openImage(image) });
       this.figures = new parts.Figures(this.find);
       this.windowing = new parts.Windowing(this.find, this.viewer, this.store);
