@@ -3,31 +3,44 @@
 import argparse
 import ipaddress
 import logging
+import multiprocessing
+import multiprocessing.connection
 import os
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from app import window
 from app.settings import Settings
 from comask.errors import ComaskError, ConfigError
 
+if TYPE_CHECKING:  # slow enough that refusals should not wait for it
+    import uvicorn
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve the Studio until it is interrupted; 2 when it can't start."""
+    """Serve the Studio until it is interrupted or its window closed; 2 when it can't start."""
     flags = _parse(arguments)
     try:
         settings = _settings(flags)
+        if flags.window:
+            _check_window(settings)
         _check_files(settings)
-        listener = _listen(settings)
+        listener = _listen(settings) if not flags.window else _listen_for_window(settings)
     except ComaskError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2
     try:
+        if flags.window:
+            return _serve_in_window(settings, listener)
         return _serve(settings, listener, open_browser=flags.open)
     except ComaskError as error:
         print(f"launch.py: {error}", file=sys.stderr)
@@ -53,8 +66,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--port",
         type=int,
-        default=own.port,
-        help="port to listen on, 0 for any (default: %(default)s)",
+        help=f"port to listen on, 0 for any (default: {own.port}; a window takes any)",
     )
     parser.add_argument(
         "--workspace",
@@ -79,7 +91,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--device", default=own.device, help="auto, cpu, cuda, cuda:1, mps (default: auto)"
     )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--open", action="store_true", help="open the page in the browser")
+    shown.add_argument(
+        "--window",
+        action="store_true",
+        help="open the page in a window of its own; needs the extra `desktop`",
+    )
     return parser.parse_args(arguments)
 
 
@@ -90,7 +108,7 @@ def _settings(flags: argparse.Namespace) -> Settings:
         data=tuple(folder.expanduser().absolute() for folder in flags.data),
         store=flags.store,
         host=flags.host,
-        port=flags.port,
+        port=(0 if flags.window else Settings.port) if flags.port is None else flags.port,
         device=flags.device,
     )
 
@@ -122,6 +140,26 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
+def _check_window(settings: Settings) -> None:
+    window.check()
+    if not settings.is_local:
+        raise ConfigError(
+            f"A window's page is for this machine alone: leave out --window or --host "
+            f"{settings.host}."
+        )
+
+
+def _listen_for_window(settings: Settings) -> socket.socket:
+    """Take the port that the last window had, where none is named and it is free."""
+    last = window.remembered(settings.workspace).port
+    if settings.port == 0 and last:
+        try:
+            return _listen(replace(settings, port=last))
+        except ConfigError:
+            pass
+    return _listen(settings)
+
+
 def _port_sentence(settings: Settings, error: OSError) -> str:
     place = f"{settings.host}:{settings.port}"
     return (
@@ -131,6 +169,62 @@ def _port_sentence(settings: Settings, error: OSError) -> str:
 
 
 def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -> int:
+    server = _server(settings, listener)
+    if open_browser:
+        address = _address(settings, listener)
+        threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _serve_in_window(settings: Settings, listener: socket.socket) -> int:
+    """Show the window at once; the server comes up in a process of its own and ends with it.
+
+    Of its own, because a web view brings the machine's graphics driver, and libraries that torch
+    loads crash where Mesa's LLVM is loaded already; nor do the two wait for each other then.
+    """
+    port = listener.getsockname()[1]
+    place = replace(window.remembered(settings.workspace), port=port)
+    shown = window.StudioWindow(_address(settings, listener), settings.workspace, place)
+    context = multiprocessing.get_context("spawn")
+    lifeline, other_end = context.Pipe()
+    server = context.Process(target=_serve_behind, args=(settings, listener, other_end))
+    server.start()
+    other_end.close()
+
+    def close_with_it() -> None:
+        multiprocessing.connection.wait([server.sentinel])
+        shown.close()
+
+    threading.Thread(target=close_with_it, daemon=True).start()
+    shown.show()
+    lifeline.close()
+    server.join()
+    return server.exitcode or 0
+
+
+def _serve_behind(settings: Settings, listener: socket.socket, lifeline: Connection) -> None:
+    """Serve until the other end of the line is closed, or its process is gone."""
+    try:
+        server = _server(settings, listener)
+        threading.Thread(target=_stop_at_end, args=(server, lifeline), daemon=True).start()
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:  # Ctrl+C reaches both processes
+        return
+    except ComaskError as error:
+        print(f"launch.py: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _stop_at_end(server: "uvicorn.Server", lifeline: Connection) -> None:
+    multiprocessing.connection.wait([lifeline])
+    server.should_exit = True
+
+
+def _server(settings: Settings, listener: socket.socket) -> "uvicorn.Server":
     import uvicorn  # slow enough that refusals should not wait for it
 
     from app.main import build
@@ -141,8 +235,6 @@ def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -
     print(f"CoMask Studio is at {address} (Ctrl+C stops it)", flush=True)
     if not _is_loopback(listener):
         print("Other machines can reach it too: it has no accounts, so mind who can.", flush=True)
-    if open_browser:
-        threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
 
     class Server(uvicorn.Server):
         """Pages that are open keep streams open; cutting those at the end is no error to print."""
@@ -151,12 +243,7 @@ def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             await super().shutdown(sockets)
 
-    server = Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
 
 
 def _address(settings: Settings, listener: socket.socket) -> str:

@@ -66,6 +66,7 @@ SCRIPTS = (
     "filmbar.js",
     "inspector.js",
     "tile.js",
+    "desktop.js",
     "grid.js",
     "rows.js",
     "dataset.js",

@@ -20,6 +20,8 @@
       find("dataset-other").addEventListener("click", () => this.onclose());
       find("bundled-open").addEventListener("click", () => this.ask("/api/datasets", { folder: this.bundled, annotations: null }));
       find("samples-fetch").addEventListener("click", () => this.ask("/api/datasets/samples", {}));
+      parts.desktop?.browse(find("folder"), "folder-browse", "Choose a folder", (native, start) => native.choose_folder(start));
+      parts.desktop?.browse(find("annotations"), "annotations-browse", "Choose a COCO file", (native, start) => native.choose_file(start || find("folder").value.trim(), "COCO file (*.json)"));
     }
 
     submit() {
