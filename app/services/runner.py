@@ -3,8 +3,9 @@
 import itertools
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.services.checkpoints import CheckpointFile
@@ -56,9 +57,10 @@ class _Run:
     owner: str
     checkpoint: CheckpointFile
     keys: frozenset[str]
-    pending: dict[str, None]  # keys in order
+    pending: OrderedDict[str, None]  # keys; a plain dict looks for its first past all that went
     state: RunState
-    seconds: list[float] = field(default_factory=list)
+    ran: int = 0  # images, and the seconds that they took
+    seconds: float = 0.0
 
 
 class Runner:
@@ -84,7 +86,7 @@ class Runner:
             state = RunState(len(pending) + done, done, stage="running" if pending else "finished")
             run_id = f"run-{next(self._numbers)}"
             self._runs[run_id] = _Run(
-                owner, checkpoint, frozenset(pending), dict.fromkeys(pending), state
+                owner, checkpoint, frozenset(pending), OrderedDict.fromkeys(pending), state
             )
             self._forget_old()
             if self._thread is None and not self._closing:
@@ -226,14 +228,13 @@ class Runner:
         run.pending.pop(key, None)
         state = run.state
         if seconds is not None:
-            run.seconds.append(seconds)
+            run.ran, run.seconds = run.ran + 1, run.seconds + seconds
         if failure is None:
             state = replace(state, done=state.done + 1)
         else:
             state = replace(state, failures=(*state.failures, failure))
-        if state.stage == "running" and run.pending and run.seconds:
-            mean = sum(run.seconds) / len(run.seconds)
-            state = replace(state, seconds_left=mean * len(run.pending))
+        if state.stage == "running" and run.pending and run.ran:
+            state = replace(state, seconds_left=run.seconds / run.ran * len(run.pending))
         run.state = state
         self._end_if_empty(run)
 
