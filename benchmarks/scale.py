@@ -8,7 +8,9 @@ that the stage took beside its imports; then how large each table and index of t
 
     python benchmarks/scale.py [--images 1000 3000 10000] [--each 36] [--postgresql] [--folder DIR]
 
-A folder that is named is kept, and what was measured in it is not measured again.
+A folder that is named is kept, and what was measured in it is not measured again. With ``--made
+500`` only the first 500 images are run over and pre-labelled one by one, and the others get copies
+of their labels within SQLite: so Label's questions are soon measured at any size.
 
 On SQLite, seconds are of this process's CPU, since a clock also measures the neighbours; with
 PostgreSQL, whose server works in processes of its own, they are on the clock.
@@ -87,7 +89,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         given.folder.mkdir(parents=True, exist_ok=True)
         scale_world.write(given.folder, images, given.each)
         return {"lines": [], "megabytes": 0}
-    place = scale_stages.Place(given.folder, images, given.each, given.store)
+    made = min(images, given.made or images)
+    place = scale_stages.Place(given.folder, images, given.each, given.store, made)
     before = held_megabytes(os.getpid())
     lines = [vars(line) for line in scale_stages.STAGES[given.stage](place)]
     return {"lines": lines, "megabytes": peak_megabytes() - before}
@@ -98,16 +101,18 @@ def known(place: Path, stage: str, given: argparse.Namespace, url: str | None) -
     kept = place / "measured.json"
     found: dict[str, Any] = json.loads(kept.read_bytes()) if kept.is_file() else {}
     if stage not in found:
-        found[stage] = ask(stage, place, int(place.name), given.each, url)
+        found[stage] = ask(stage, place, given, url)
         kept.write_text(json.dumps(found))
     answer: dict[str, Any] = found[stage]
     return answer
 
 
-def ask(stage: str, place: Path, images: int, each: int, url: str | None) -> dict[str, Any]:
+def ask(stage: str, place: Path, given: argparse.Namespace, url: str | None) -> dict[str, Any]:
     """Have another process do a stage."""
+    images = int(place.name)
     command = [sys.executable, __file__, "--stage", stage, "--folder", str(place)]
-    command += ["--images", str(images), "--each", str(each)]
+    command += ["--images", str(images), "--each", str(given.each)]
+    command += [] if given.made is None else ["--made", str(given.made)]
     command += [] if url is None else ["--store", url]
     more = {"PYTHONPATH": str(HERE.parent)}
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=os.environ | more)
@@ -132,10 +137,12 @@ def markdown(table: Table, images: list[int], *, clock: bool) -> str:
         "|---|" + "---:|" * (len(images) + 2),
     ]
     for what, cells in table.items():
-        taken = [cells[count].clock if clock else cells[count].cpu for count in images]
-        grown = exponent(images, taken)
-        memory = " · ".join(f"{cells[count].megabytes:,.0f}" for count in images)
-        lines.append(f"| {what} | {' | '.join(map(seconds, taken))} | {grown} | {memory} |")
+        known = [count for count in images if count in cells]
+        taken = {count: cells[count].clock if clock else cells[count].cpu for count in known}
+        grown = exponent(known, list(taken.values()))
+        memory = " · ".join(f"{cells[count].megabytes:,.0f}" for count in known)
+        told = [seconds(taken[count]) if count in taken else "" for count in images]
+        lines.append(f"| {what} | {' | '.join(told)} | {grown} | {memory} |")
     return "\n".join(lines)
 
 
@@ -200,6 +207,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=int, nargs="+", default=[1_000, 3_000, 10_000])
     parser.add_argument("--each", type=int, default=36, help="objects, and instances, of an image")
+    parser.add_argument("--made", type=int, help="images that are gone through one by one")
     parser.add_argument("--postgresql", action="store_true", help="keep labels and runs in one")
     parser.add_argument("--folder", type=Path, help="where everything is made, and kept")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)

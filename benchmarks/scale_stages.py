@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import scale_world
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -23,10 +24,12 @@ from comask.annotation import coco, files, label_export
 from comask.annotation.formats import Format, WriteSettings
 from comask.annotation.index import DatasetIndex
 from comask.annotation.label_export import ExportSettings
+from comask.annotation.label_tables import LABELS, LOG, SHEETS
+from comask.annotation.labels import Sheet
 from comask.annotation.records import Category
 from comask.data.label_folder import LabelFolder
 from comask.evaluate import certificate
-from comask.run import Batch, Rules, ToLabel, begin_sheet, default_mapping, label_image
+from comask.run import Batch, Rules, ToLabel, default_mapping, label_image
 from comask.run.labelling import Model
 
 PREFIX, ACTOR, BATCH = "/api", "ann", "batch"
@@ -35,12 +38,16 @@ ROUNDS = 7  # of a question that a page asks
 
 @dataclass(frozen=True)
 class Place:
-    """Where everything is, how many images there are, and how many objects each has."""
+    """Where everything is, how many images there are, and how many objects each has.
+
+    made  images that are gone through one by one; what comes of the others is a copy
+    """
 
     folder: Path
     images: int
     each: int
     store: str | None
+    made: int
 
     @property
     def cache(self) -> Path:
@@ -160,7 +167,7 @@ def store(place: Place) -> Iterator[Line]:
     """Keep what the model found."""
     studio, watch = Studio(place), Stopwatch()
     run = studio.services.run(studio.file, studio.found)
-    for row in range(place.images):
+    for row in range(place.made):
         made = scale_world.prediction(row, place.each)
         with watch:
             run.put(scale_world.name(row), made)
@@ -228,25 +235,55 @@ def results(place: Place) -> Iterator[Line]:
 
 
 def prelabel(place: Place) -> Iterator[Line]:
-    """Turn what the run found into proposals; without a stored run, what it would have found."""
+    """Turn what the run found into proposals on empty sheets, as of a folder without truth.
+
+    Without a stored run, take what it would have found.
+    """
     studio, watch = Studio(place), Stopwatch()
     services, found = studio.services, studio.found
     run = services.run(studio.file, found)
     batch = Batch(found.fingerprint, BATCH, ACTOR)
     mapping = default_mapping(scale_world.CATEGORIES, found.categories)
     how = (Model.of(run.row), Rules(mapping=mapping, overlap=1.0))
-    for row in range(place.images):
+    for row in range(place.made):
         name = scale_world.name(row)
         with watch:
             made = run.prediction(name)
         made = made or scale_world.prediction(row, place.each)
         with watch:
-            base = lambda size, name=name: begin_sheet(found, name, size)  # noqa: E731
+            base = lambda size, row=row: Sheet(size, row=row)  # noqa: E731
             work = ToLabel(found.path(row), name, base)
             done = label_image(services.labels, batch, work, made, how)
         assert done.added, done.failure
     yield watch.line("pre-label from the stored run")
+    _copy(studio, place)
     studio.close()
+
+
+def _copy(studio: Studio, place: Place) -> None:
+    """Give the other images the labels of the first ones, as if they had been pre-labelled."""
+    digits = "printf('%012d.jpg', substr(name, 1, 12) + {shift})"
+    tables = {
+        "comask_images (id, project, name)": f"id + {{shift}}, project, {digits}",
+        "comask_sheets": "image + {shift}, project, row + {shift}, " + _columns(SHEETS, 3),
+        "comask_labels": "image + {shift}, uid, project, row + {shift}, " + _columns(LABELS, 4),
+        f"comask_log ({_columns(LOG, 1)})": "project, image + {shift}, actor, act, of, key ||"
+        " '-{shift}', " + _columns(LOG, 7),
+    }
+    for shift in range(place.made, place.images, place.made):
+        for table, columns in tables.items():
+            name = table.split()[0]
+            own = "id" if name == "comask_images" else "image"
+            query = f"INSERT INTO {table} SELECT {columns} FROM {name} WHERE {own} <= {{most}}"
+            most = min(place.made, place.images - shift)
+            text = query.format(shift=shift, most=most)
+            studio.services.store.database.in_transaction(
+                lambda connection, text=text: connection.exec_driver_sql(text)
+            )
+
+
+def _columns(table: sa.Table, first: int) -> str:
+    return ", ".join(f'"{name}"' for name in table.c.keys()[first:])
 
 
 def label(place: Place) -> Iterator[Line]:
