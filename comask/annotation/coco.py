@@ -110,7 +110,7 @@ def parse(data: bytes, name: str = "the file") -> Dataset:
     content, flaw = files.parse_json(data, name)
     if not isinstance(content, dict):
         raise AnnotationError(f"{name}: a COCO file holds an object, not {shown(content)}")
-    with _named(name):
+    with _named(name), files.uncollected():
         top = Fields(content)
         categories = _records(top.items("categories"), "categories", _category)
         images = _records(top.items("images"), "images", _image)
@@ -142,7 +142,7 @@ def read_results(source: Path | Sequence[Any], truth: Dataset) -> tuple[Result, 
     sizes = {image.id: (image.height, image.width) for image in truth.images}
     known = {category.id for category in truth.categories}
     plain = _plain_codes(content, sizes)
-    with _named(name):
+    with _named(name), files.uncollected():
         found = _records(content, "results", lambda row: _result(row, sizes, known, next(plain)))
         _refuse_mixture(found)
     if flaw:

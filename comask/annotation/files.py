@@ -44,7 +44,7 @@ def digest(path: Path) -> str:
 def parse_json(data: bytes, name: str) -> tuple[Any, str]:
     """Parse JSON; where only its numbers are beyond JSON, give them and what to say of it."""
     data = data.removeprefix(b"\xef\xbb\xbf")
-    with _uncollected():
+    with uncollected():
         try:
             return orjson.loads(data), ""
         except orjson.JSONDecodeError as error:
@@ -118,8 +118,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Hold the garbage collector off: while parsing it costs as much as the parser."""
+def uncollected() -> Iterator[None]:
+    """Hold the garbage collector off: while a large file is read it costs as much as the reader."""
     enabled = gc.isenabled()
     gc.disable()
     try:

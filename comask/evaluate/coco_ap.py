@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from comask.annotation import coco, rle
+from comask.annotation import coco, files, rle
 from comask.annotation.coco import Result
 from comask.annotation.records import Dataset
 from comask.errors import InputError
@@ -82,7 +82,8 @@ def judge(
     kinds: tuple[Kind, ...] = ("segm", "bbox")
     if found and found[0].rle is None:
         kinds = ("bbox",)
-    judge = Judge(chosen, to_truth(dataset), to_found(dataset, found))
+    with files.uncollected():
+        judge = Judge(chosen, to_truth(dataset), to_found(dataset, found))
     return {kind: _verdict(judge.tables(kind, limits), kind, limits, chosen) for kind in kinds}
 
 

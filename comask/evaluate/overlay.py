@@ -65,11 +65,12 @@ def _draw_mask(drawn: Pixels, mask: Rle, colour: tuple[int, int, int], width: in
     crop, x, y = rle.decode_crop(mask)
     if not crop.size:
         return
+    crop = np.ascontiguousarray(crop)
     region = drawn[y : y + crop.shape[0], x : x + crop.shape[1]]
-    inside = crop.astype(bool)
-    tinted = region[inside] * (1 - OPACITY) + np.array(colour) * OPACITY
-    region[inside] = tinted.round().astype(np.uint8)
-    outlines, _ = cv2.findContours(np.ascontiguousarray(crop), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    tints = np.arange(256)[:, None] * (1 - OPACITY) + np.array(colour) * OPACITY  # (256, 3)
+    tinted = cv2.LUT(region, tints.round().astype(np.uint8)[None])
+    np.copyto(region, tinted, where=crop[..., None] != 0)
+    outlines, _ = cv2.findContours(crop, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(drawn, outlines, -1, colour, width, offset=(x, y))
 
 
