@@ -1,23 +1,31 @@
 """How fast is CoMask beside torchvision's Mask R-CNN, stage by stage, on one image?
 
-Both have random weights (batch norms set by the image, so that activations stay sane), see one
-photograph as 800 x 1200 network pixels, judge as many candidates and draw as many instances. They
-take turns in one process; what is printed are medians of the ratios round by round, which a busy
-machine bends less than seconds. CPU is the process' own time on all threads. Peak memory is that
-of a process of its own, with Python and its libraries.
+All have random weights (batch norms set by the image, so that activations stay sane), see one
+photograph, judge as many candidates and draw as many instances. They take turns in one process;
+what is printed are medians round by round, and ratios to the last contender, which a busy machine
+bends less than seconds. CPU is the process' own time on all threads. The ceiling is a 3x3
+convolution of 256 channels in the same precision, measured in the same rounds; a stage's share of
+it counts the multiplications of plain convolutions, so that tiles may pass 100 %. Peak memory is
+that of a process of its own, with Python and its libraries.
 
     python benchmarks/inference.py                     # r50 beside Mask R-CNN
-    python benchmarks/inference.py --preset tiny
-    python benchmarks/inference.py --without all       # what our own speed-ups are worth
+    python benchmarks/inference.py r50 r50+openvino r50+bfloat16 maskrcnn
+    python benchmarks/inference.py r50 r50-all         # what our own speed-ups are worth
+    python benchmarks/inference.py tiny r50 --size 480 640
+
+A contender is "maskrcnn" or a preset; a preset may be followed by +openvino, by +bfloat16, or by a
+speed-up that is undone: -all, -apart, -channels-last, -chunks, -crops, -fold, -own-class,
+-sampling, -tiles. OpenVINO runs backbone and neck as one, here called neck.
 """
 
 import argparse
+import copy
 import os
+import re
 import subprocess
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +40,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as codec
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 from torchvision.models.detection.roi_heads import maskrcnn_inference
 
@@ -39,9 +48,10 @@ from comask.annotation import rle
 from comask.annotation.records import Category, Rle
 from comask.config import PRESETS, PreprocessingConfig
 from comask.data import images, transforms
-from comask.model import roi_pool
+from comask.model import fold, roi_pool
 from comask.model.comask import CoMask
-from comask.model.fold import folded
+from comask.model.engine import CompiledCoMask
+from comask.model.fold import folded, in_bfloat16
 from comask.model.mask_head import MASK, MaskHead
 from comask.model.msfem import Msfem, enlarge
 from comask.ops import deform_roi_pool, roi_align
@@ -49,7 +59,6 @@ from comask.predict import to_prediction
 from comask.structures import ImageBatch, Size
 
 PHOTO = Path(__file__).parent.parent / "assets/samples/photographs/coffee.jpg"
-SIZE = (853, 1280)  # the photograph is enlarged to what a camera gives; 800 x 1200 in the network
 CANDIDATES = 1500  # class scores above the threshold, before the NMS
 STAGES = ("prepare", "backbone", "neck", "proposals", "class branch", "mask head", "paste + RLE")
 
@@ -65,47 +74,55 @@ def main() -> None:
     if given.memory:
         print(memory_of(contender(given.memory, given).run))
         return
-    names = ("comask", f"without:{given.without}" if given.without else "maskrcnn")
+    names = list(given.contenders)
     # before there is anything else here: a process is charged with what its parent held
-    megabytes = {name: _in_own_process(name, given) for name in names}
+    megabytes = {name: _in_own_process(name, given) for name in names if given.peaks}
     contenders = {name: contender(name, given) for name in names}
-    rounds = in_turns({name: one.run for name, one in contenders.items()}, given.rounds)
+    counted = {name.split("+")[0]: name for name in reversed(names)}  # one of each network
+    counts = {kind: flops_of(contenders[name]) for kind, name in counted.items()}
+    flops = {name: counts[name.split("+")[0]] for name in names}
+    runs: dict[str, Run] = {name: one.run for name, one in contenders.items()}
+    kinds = sorted({one.dtype for one in contenders.values()}, key=str)
+    ceilings = {_ceiling_name(kind): Ceiling(kind, given.device) for kind in kinds}
+    runs |= {name: one.run for name, one in ceilings.items()}
+    rounds = in_turns(runs, given.rounds)
     found = ", ".join(f"{name} {one.found}" for name, one in contenders.items())
     print(
         f"torch {torch.__version__}, {given.threads} threads, {given.rounds} rounds; drawn: {found}"
     )
-    print(table(rounds, megabytes))
+    speeds = {name: one.speed(rounds.pop(name)) for name, one in ceilings.items()}
+    print(
+        "; ".join(f"{name}: {speed / 1e9:.0f} GFLOP a CPU second" for name, speed in speeds.items())
+    )
+    limits = {name: speeds[_ceiling_name(one.dtype)] for name, one in contenders.items()}
+    print(table(rounds, flops, limits, megabytes))
 
 
 # --- the contenders --------------------------------------------------------------------------
 
 
 def contender(name: str, given: argparse.Namespace) -> "Ours | Peer":
-    """Build one by its name: "comask", "maskrcnn" or "without:" and a speed-up."""
-    pixels = images.resize(images.load(PHOTO).pixels, SIZE)
+    """Build one by its name, which the head of this script explains."""
+    pixels = images.resize(images.load(PHOTO).pixels, tuple(given.size))
     torch.manual_seed(0)
     if name == "maskrcnn":
-        return Peer(pixels, given.instances)
-    undone = name.removeprefix("without:") if ":" in name else ""
-    return Ours(pixels, given.preset, given.instances, undone)
+        return Peer(pixels, given.instances, given.device)
+    return Ours(pixels, name, given.instances, given.device)
 
 
 class Ours:
     """CoMask as ``Predictor`` runs it, or with speed-ups undone."""
 
-    def __init__(self, pixels: Pixels, preset: str, instances: int, undone: str) -> None:
-        self.pixels, self.found = pixels, 0
-        self.model = CoMask(PRESETS[preset]()).eval().requires_grad_(False)
-        calibrate(self.model.backbone)
-        self.undone = UNDONE if undone == "all" else {undone: UNDONE[undone]} if undone else {}
-        if "fold" not in self.undone:
-            self.model = folded(self.model)
-        if "channels-last" not in self.undone:
-            self.model.to(memory_format=torch.channels_last)
-        for kind, slow in [pair for undo in self.undone.values() for pair in undo.kinds]:
-            for part in self.model.modules():
-                if type(part) is kind:
-                    part.__class__ = slow
+    def __init__(self, pixels: Pixels, name: str, instances: int, device: str) -> None:
+        self.pixels, self.found, self.device = pixels, 0, torch.device(device)
+        preset, sign, way = re.fullmatch(r"(\w+)(?:([+-])(.+))?", name).groups()  # type: ignore[union-attr]
+        model = CoMask(PRESETS[preset]()).eval().requires_grad_(False)
+        calibrate(model.backbone)
+        self.undone = {}
+        if sign == "-":
+            self.undone = dict(UNDONE) if way == "all" else {way: UNDONE[way]}
+        self.model = self._fast(model)
+        self.dtype = torch.float32
         self.categories = tuple(Category(k, str(k)) for k in range(self.model.config.num_classes))
         self._set(0.0, instances)
         images, _ = self._prepare()
@@ -114,6 +131,11 @@ class Ours:
             boxes = self.model.rpn(levels, images)
             scores = self.model.class_head(levels, boxes, images.sizes).softmax(1)[:, 1:]
         self._set(threshold(scores), instances)
+        if sign == "+" and way == "bfloat16":
+            self.model, self.dtype = in_bfloat16(self.model), torch.bfloat16
+        self.plain = self.model
+        if sign == "+" and way == "openvino":
+            self.model = CompiledCoMask(copy.deepcopy(self.model))
 
     def run(self) -> Iterator[str]:
         """Find the instances of the photograph, stage by stage."""
@@ -123,9 +145,13 @@ class Ours:
                 stack.enter_context(mock.patch.object(target, name, slow))
             images, scale = self._prepare()
             yield "prepare"
-            features = model.backbone(images.tensor)
-            yield "backbone"
-            levels = model.neck(features)
+            if isinstance(model, CompiledCoMask):
+                yield "backbone"
+                levels = model.features(images.tensor)
+            else:
+                features = model.backbone(images.tensor)
+                yield "backbone"
+                levels = model.neck(features)
             yield "neck"
             boxes = model.rpn(levels, images)
             yield "proposals"
@@ -134,13 +160,26 @@ class Ours:
             detections = model.masks(levels, found, images.sizes)
             yield "mask head"
             settings = model.config.detection
-            seen = to_prediction(detections[0], scale, SIZE, self.categories, settings)
+            size = self.pixels.shape[0], self.pixels.shape[1]
+            seen = to_prediction(detections[0], scale, size, self.categories, settings)
             yield "paste + RLE"
         self.found = len(seen)
 
+    def _fast(self, model: CoMask) -> CoMask:
+        if "fold" not in self.undone:
+            model = folded(model)
+        if "channels-last" not in self.undone:
+            model.to(memory_format=torch.channels_last)
+        for kind, slow in [pair for undo in self.undone.values() for pair in undo.kinds]:
+            for part in model.modules():
+                if type(part) is kind:
+                    part.__class__ = slow
+        return model.to(self.device)
+
     def _prepare(self) -> tuple[ImageBatch, float]:
         pixels, scale = transforms.prepare(self.pixels, PreprocessingConfig())
-        return ImageBatch.of([pixels]), scale
+        batch = ImageBatch.of([pixels]).to(self.device)
+        return replace(batch, tensor=batch.tensor.to(self.dtype)), scale
 
     def _set(self, min_score: float, instances: int) -> None:
         config = self.model.config
@@ -151,13 +190,16 @@ class Ours:
 class Peer:
     """torchvision's Mask R-CNN as it ships, and RLE as one writes it with pycocotools."""
 
-    def __init__(self, pixels: Pixels, instances: int) -> None:
-        self.pixels, self.found = pixels, 0
+    dtype = torch.float32
+
+    def __init__(self, pixels: Pixels, instances: int, device: str) -> None:
+        self.pixels, self.found, self.device = pixels, 0, torch.device(device)
         self.model = maskrcnn_resnet50_fpn(
             weights=None, weights_backbone=None, box_detections_per_img=instances
         )
         self.model.eval().requires_grad_(False)
         calibrate(self.model.backbone.body)
+        self.model.to(self.device)
         with torch.inference_mode():
             shown, _ = self.model.transform([self._tensor()])
             levels = self.model.backbone(shown.tensors)
@@ -185,14 +227,15 @@ class Peer:
         masks = maskrcnn_inference(logits, labels)
         yield "mask head"
         result = {"boxes": boxes[0], "scores": scores[0], "labels": labels[0], "masks": masks[0]}
-        pasted = model.transform.postprocess([result], sizes, [SIZE])[0]["masks"]
-        inside = (pasted[:, 0] > 0.5).numpy().transpose(1, 2, 0)
+        size = self.pixels.shape[0], self.pixels.shape[1]
+        pasted = model.transform.postprocess([result], sizes, [size])[0]["masks"]
+        inside = (pasted[:, 0] > 0.5).cpu().numpy().transpose(1, 2, 0)
         codes = codec.encode(np.asfortranarray(inside.astype(np.uint8)))
         yield "paste + RLE"
         self.found = len(codes)
 
     def _tensor(self) -> Tensor:
-        return torch.from_numpy(self.pixels).permute(2, 0, 1).float() / 255
+        return torch.from_numpy(self.pixels).to(self.device).permute(2, 0, 1).float() / 255
 
     def _judge(self, levels: Any, boxes: list[Tensor], sizes: list[Size]) -> tuple[Tensor, Tensor]:
         heads = self.model.roi_heads
@@ -283,6 +326,7 @@ UNDONE: Mapping[str, Undo] = {
     "sampling": Undo(
         patches=[(m, "sample", slow_sample) for m in (deform_roi_pool, roi_align)]
     ),  # regions gathered by embedding_bag
+    "tiles": Undo(patches=[(fold, "PLACES", 1 << 60)]),  # wide 3x3 convolutions by Winograd's tiles
     "chunks": Undo(patches=[(roi_pool, "CHUNK", 1 << 30)]),  # adaptive pooling in the cache
     "own-class": Undo(kinds=[(MaskHead, SlowMaskHead)]),  # only the wanted class is drawn
     "crops": Undo(patches=[(rle, "encode_crop", slow_encode_crop)]),  # masks never leave their box
@@ -292,6 +336,48 @@ UNDONE: Mapping[str, Undo] = {
 # --- measuring -------------------------------------------------------------------------------
 
 Times = dict[str, tuple[float, float]]  # stage: CPU and wall seconds
+
+
+class Ceiling:
+    """What the processor does at best: a 3x3 convolution of 256 channels, channels last."""
+
+    def __init__(self, dtype: torch.dtype, device: str) -> None:
+        drawn = torch.randn(1, 256, 100, 152, device=device, dtype=dtype)
+        weight = torch.randn(256, 256, 3, 3, device=device, dtype=dtype)
+        self.features = drawn.to(memory_format=torch.channels_last)
+        self.weight = weight.to(memory_format=torch.channels_last)
+
+    def run(self) -> Iterator[str]:
+        """Convolve three times."""
+        for _ in range(3):
+            F.conv2d(self.features, self.weight, padding=1)
+        yield "convolutions"
+
+    def speed(self, rounds: list[Times]) -> float:
+        """Tell the operations of a CPU second."""
+        operations = 3 * 2 * self.features[0, 0].numel() * self.weight.numel()
+        return operations / float(np.median([times["convolutions"][0] for times in rounds]))
+
+
+def _ceiling_name(dtype: torch.dtype) -> str:
+    return f"ceiling in {str(dtype).removeprefix('torch.')}"
+
+
+def flops_of(one: "Ours | Peer") -> dict[str, float]:
+    """Count the operations of each stage, as if all convolutions were plain."""
+    counted: dict[str, float] = {}
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(mock.patch.object(fold, "PLACES", 1 << 60))
+        if isinstance(one, Ours):  # what OpenVINO does is not seen
+            stack.enter_context(mock.patch.object(one, "model", one.plain))
+        stages = one.run()
+        while True:
+            with FlopCounterMode(display=False) as counter:
+                stage = next(stages, None)
+            if stage is None:
+                return counted
+            counted[stage] = float(counter.get_total_flops())
 
 
 def in_turns(runs: Mapping[str, Run], rounds: int) -> dict[str, list[Times]]:
@@ -311,12 +397,18 @@ def timed(run: Run) -> Times:
     """Run once: CPU and wall seconds a stage."""
     times: Times = {}
     with torch.inference_mode():
-        cpu, wall = time.process_time(), time.perf_counter()
+        cpu, wall = _now()
         for stage in run():
             then_cpu, then_wall = cpu, wall
-            cpu, wall = time.process_time(), time.perf_counter()
+            cpu, wall = _now()
             times[stage] = (cpu - then_cpu, wall - then_wall)
     return times
+
+
+def _now() -> tuple[float, float]:
+    if torch.cuda.is_initialized():  # else its work is still to come
+        torch.cuda.synchronize()
+    return time.process_time(), time.perf_counter()
 
 
 def memory_of(run: Run) -> int:
@@ -326,44 +418,68 @@ def memory_of(run: Run) -> int:
     return round(peak_megabytes())
 
 
-def table(measured: Mapping[str, list[Times]], megabytes: Mapping[str, int]) -> str:
-    """Write medians and ratios as a Markdown table."""
-    ours, other = measured
-    lines = [
-        f"| | {ours}, CPU ms | {other}, CPU ms | CPU ratio | wall ratio |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    rows = defaultdict(list)
-    for name, rounds in measured.items():
-        for times in rounds:
-            rows[name].append([times[stage] for stage in STAGES])
-    left, right = (np.array(rows[name]) for name in (ours, other))  # (rounds, stages, 2)
-    left, right = (np.append(v, v.sum(axis=1, keepdims=True), axis=1) for v in (left, right))
-    ratios = np.median(left / right, axis=0)
-    for k, stage in enumerate((*STAGES, "**all**")):
-        ms = [1000 * np.median(v[:, k, 0]) for v in (left, right)]
-        lines.append(
-            f"| {stage} | {ms[0]:.0f} | {ms[1]:.0f} | {ratios[k, 0]:.2f} | {ratios[k, 1]:.2f} |"
-        )
-    mb = [megabytes[name] for name in (ours, other)]
-    lines.append(f"| peak memory, MB | {mb[0]} | {mb[1]} | {mb[0] / mb[1]:.2f} | |")
+def table(
+    measured: Mapping[str, list[Times]],
+    flops: Mapping[str, Mapping[str, float]],
+    limits: Mapping[str, float],
+    megabytes: Mapping[str, int],
+) -> str:
+    """Write medians, shares of the ceiling and ratios to the last contender as Markdown."""
+    names = list(measured)
+    heads = "".join(f" {name}, CPU ms | GFLOP | of ceiling |" for name in names)
+    lines = [f"| |{heads}", "|---|" + "---:|" * (3 * len(names))]
+    seconds = {  # (rounds, stages and all, CPU and wall)
+        name: np.array([[times[s] for s in STAGES] for times in rounds])
+        for name, rounds in measured.items()
+    }
+    seconds = {n: np.append(v, v.sum(axis=1, keepdims=True), axis=1) for n, v in seconds.items()}
+    for row, stage in enumerate((*STAGES, "**all**")):
+        cells = []
+        for name in names:
+            counted = (
+                flops[name].get(stage, 0.0) if row < len(STAGES) else sum(flops[name].values())
+            )
+            cpu = float(np.median(seconds[name][:, row, 0]))
+            share = f"{counted / cpu / limits[name]:.0%}" if counted > 1e9 and cpu > 1e-3 else ""
+            cells += [f"{1000 * cpu:.0f}", f"{counted / 1e9:.0f}", share]
+        lines.append(f"| {stage} | " + " | ".join(cells) + " |")
+    last = seconds[names[-1]]
+    for kind, what in enumerate(("CPU", "wall")):
+        ratios = [np.median(seconds[n][:, -1, kind] / last[:, -1, kind]) for n in names]
+        lines.append(f"| {what} time of {names[-1]}'s | " + _spread(f"{r:.2f}" for r in ratios))
+    if megabytes:
+        lines.append("| peak memory, MB | " + _spread(str(megabytes[name]) for name in names))
     return "\n".join(lines)
 
 
+def _spread(cells: Iterable[str]) -> str:
+    return " | ".join(f"{cell} | |" for cell in cells)
+
+
 def _in_own_process(name: str, given: argparse.Namespace) -> int:
-    options = [f"--{key}={vars(given)[key]}" for key in ("preset", "instances", "threads")]
+    options = [f"--{key}={vars(given)[key]}" for key in ("instances", "threads", "device")]
     command = [sys.executable, __file__, f"--memory={name}", *options]
+    command += ["--size", *map(str, given.size)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--preset", choices=PRESETS, default="r50")
+    parser.add_argument("contenders", nargs="*", default=["r50", "maskrcnn"], metavar="CONTENDER")
+    parser.add_argument("--device", default="cpu", help="cuda needs a GPU")
+    parser.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        default=[853, 1280],  # what a camera gives; 800 x 1200 in the network
+        metavar=("HEIGHT", "WIDTH"),
+        help="the photograph is enlarged to",
+    )
     parser.add_argument("--instances", type=int, default=100, help="drawn by both")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument(
-        "--without", choices=["all", *UNDONE], help="compare with ourselves, this speed-up undone"
+        "--no-peaks", dest="peaks", action="store_false", help="do not measure peak memory"
     )
     parser.add_argument("--memory", help=argparse.SUPPRESS)  # one contender's peak, printed
     return parser

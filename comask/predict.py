@@ -6,7 +6,7 @@ clipped: a refined box may reach beyond the image, its mask never does.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from comask.annotation import rle
 from comask.annotation.records import Category, Rle
-from comask.checkpoint import native
+from comask.checkpoint import agreement, native
 from comask.checkpoint.native import CheckpointInfo
 from comask.config import DetectionConfig, PreprocessingConfig
 from comask.data import transforms
@@ -26,12 +26,14 @@ from comask.errors import InputError
 from comask.model import postprocess
 from comask.model.class_head import Found
 from comask.model.comask import CoMask
-from comask.model.fold import folded
+from comask.model.engine import CompiledCoMask, Engine
+from comask.model.fold import folded, in_bfloat16
 from comask.ops import boxes as box_ops
 from comask.structures import Detections, Fate, Fates, ImageBatch, Seen, Size
 
 __all__ = [
     "Candidates",
+    "Engine",
     "Fate",
     "Prediction",
     "PredictionSettings",
@@ -166,6 +168,7 @@ class PredictionSettings:
     max_instances: int | None = None
     short_side: int | None = None
     long_side: int | None = None
+    bfloat16: bool | None = None  # the network's precision; None: float32
 
     def detection(self, own: DetectionConfig) -> DetectionConfig:
         """Lay these settings over a checkpoint's: raises ConfigError out of range."""
@@ -194,17 +197,23 @@ class Predictor:
         *,
         device: str = "auto",
         settings: PredictionSettings | None = None,
-        bfloat16: bool = False,
+        engine: Engine = "torch",
     ) -> None:
+        """Take a model as it is.
+
+        With the engine "openvino" OpenVINO runs most of it in float32 on a CPU. Whether bfloat16
+        finds as well is not asked here, but by ``from_checkpoint``.
+        """
         settings = settings or PredictionSettings()
         self.device = choose_device(device)
         self.detection = settings.detection(model.config.detection)
         self.preprocessing = settings.preprocessing(info.preprocessing)
         self.info = info
         twin = folded(model)  # the given model stays as it is
-        self._model = twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._model.config = replace(model.config, detection=self.detection)
-        self._bfloat16 = bfloat16
+        self._exact = twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._exact.config = replace(model.config, detection=self.detection)
+        self._bfloat16 = bool(settings.bfloat16)
+        self._model = self._fast(engine)
         self._lock = threading.Lock()
 
     @classmethod
@@ -214,11 +223,16 @@ class Predictor:
         *,
         device: str = "auto",
         settings: PredictionSettings | None = None,
-        bfloat16: bool = False,
+        engine: Engine = "torch",
     ) -> "Predictor":
-        """Load a ``.safetensors`` checkpoint; raises CheckpointError with one sentence."""
+        """Load a ``.safetensors`` checkpoint; raises CheckpointError with one sentence.
+
+        That includes bfloat16 for a checkpoint that ``comask agree`` has not found fit for it.
+        """
         model, info = native.load(Path(path))
-        return cls(model, info, device=device, settings=settings, bfloat16=bfloat16)
+        if settings is not None and settings.bfloat16:
+            agreement.demand(Path(path))
+        return cls(model, info, device=device, settings=settings, engine=engine)
 
     @property
     def categories(self) -> tuple[Category, ...]:
@@ -283,7 +297,7 @@ class Predictor:
         labels = [label for label, one in enumerate(self.info.categories) if one.id == category]
         if category is not None and not labels:
             raise InputError(f"the checkpoint has no category {category}")
-        with self._lock, torch.inference_mode(), self._precision():
+        with self._lock, torch.inference_mode():
             scores = self._model.judged(seen.levels, frame, seen.view)
             chosen = torch.tensor(labels[:1], device=self.device) if labels else scores.argmax(1)
             given = Found(frame, chosen, scores[0, chosen], torch.zeros_like(chosen))
@@ -320,14 +334,19 @@ class Predictor:
     ) -> Iterator[tuple[CoMask, ImageBatch]]:
         with self._lock, ExitStack() as modes:
             modes.enter_context(torch.enable_grad() if gradients else torch.inference_mode())
-            if not gradients:
-                modes.enter_context(self._precision())
-            yield self._model, prepared.batch.to(self.device)
+            batch = prepared.batch.to(self.device)
+            if self._bfloat16 and not gradients:
+                batch = replace(batch, tensor=batch.tensor.bfloat16())
+            yield self._exact if gradients else self._model, batch
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._bfloat16:
-            return torch.autocast(self.device.type, dtype=torch.bfloat16)
-        return nullcontext()
+    def _fast(self, engine: Engine) -> CoMask:
+        """Make what runs where no gradients are asked for."""
+        if engine == "torch":
+            return in_bfloat16(self._exact) if self._bfloat16 else self._exact
+        if self._bfloat16 or self.device.type != "cpu":
+            where = "bfloat16" if self._bfloat16 else f"float32 on {self.device.type}"
+            raise InputError(f"the engine {engine} runs in float32 on a CPU, not in {where}")
+        return CompiledCoMask(self._exact)
 
 
 def to_prediction(

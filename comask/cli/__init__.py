@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import comask
 from comask.annotation import coco, files
 from comask.annotation.records import Dataset
-from comask.cli import export, inspect, prelabel
+from comask.cli import agree, export, inspect, prelabel
 from comask.cli.shared import (
     add_score,
     add_settings,
@@ -331,6 +331,12 @@ COMMANDS = (
         inspect.run,
     ),
     Command("evaluate", "Find the twelve COCO numbers.", _add_evaluate, _evaluate),
+    Command(
+        "agree",
+        "Judge whether a checkpoint may be run in bfloat16, and keep the answer beside it.",
+        agree.add_arguments,
+        agree.run,
+    ),
     Command("train", "Train a model on a COCO folder.", _add_train, _train),
     Command("convert", "Turn a checkpoint of the authors into ours.", _add_convert, _convert),
     Command("info", "Say what a checkpoint says of itself.", _add_info, _info),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from comask.errors import InputError
 
 if TYPE_CHECKING:
-    from comask.predict import PredictionSettings, Predictor
+    from comask.predict import Engine, PredictionSettings, Predictor
 
 OWN = "the checkpoint's own by default"
 
@@ -28,6 +28,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--max-instances", type=whole(1, 100_000), metavar="N", help=f"an image; {OWN}"
     )
     add_view(parser)
+    parser.add_argument(
+        "--engine",
+        choices=("torch", "openvino"),
+        default="torch",
+        help="what runs the network; openvino is an extra of its own and finds the same",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the network; bfloat16 is for checkpoints that `comask agree` has found fit for it",
+    )
 
 
 def add_view(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +68,8 @@ def read_settings(given: argparse.Namespace) -> "PredictionSettings":
         max_instances=given.max_instances,
         short_side=given.short_side,
         long_side=given.long_side,
+        # commands that look inside know one precision only
+        bfloat16=True if getattr(given, "precision", "") == "bfloat16" else None,
     )
 
 
@@ -63,7 +77,10 @@ def open_predictor(given: argparse.Namespace, settings: "PredictionSettings") ->
     """Load the checkpoint that was given onto the device that was given."""
     from comask.predict import Predictor
 
-    return Predictor.from_checkpoint(given.checkpoint, device=given.device, settings=settings)
+    engine: Engine = getattr(given, "engine", "torch")  # and one engine
+    return Predictor.from_checkpoint(
+        given.checkpoint, device=given.device, settings=settings, engine=engine
+    )
 
 
 def check_writable(path: Path) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import DetectionConfig, ModelConfig
+from comask.model.cells import Cells
 from comask.model.roi_pool import OUTPUT, RegionPool
 from comask.ops import boxes as box_ops
 from comask.structures import Fate, Fates, Size
@@ -40,7 +41,7 @@ class ClassHead(nn.Module):
         super().__init__()
         channels, hidden = config.neck.channels, config.class_head.hidden
         self.pool = RegionPool(channels, config.class_head.offset_hidden)
-        self.hidden1 = nn.Linear(channels * OUTPUT * OUTPUT, hidden)
+        self.hidden1 = Cells(channels, OUTPUT, hidden)
         self.hidden2 = nn.Linear(hidden, hidden)
         self.score = nn.Linear(hidden, config.num_classes + 1)  # 0 is the background
         for layer in (self.hidden1, self.hidden2):
@@ -54,7 +55,7 @@ class ClassHead(nn.Module):
     ) -> Tensor:
         """Judge regions: B x (R_b, 4) -> (sum of R_b, num_classes + 1) logits, background first."""
         pooled: Tensor = self.pool(levels, boxes, sizes)
-        hidden = F.relu(self.hidden1(pooled.flatten(1)))
+        hidden = F.relu(self.hidden1(pooled))
         logits: Tensor = self.score(F.relu(self.hidden2(hidden)))
         return logits
 

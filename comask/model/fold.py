@@ -1,17 +1,24 @@
-"""A copy of a model for inference, without batch norms: each is folded into its convolution.
+"""A copy of a model for inference that finds the same, sooner.
 
 On stored statistics a batch norm is one factor and one shift a channel; both fit into the weights
-and the bias of the convolution before it.
+and the bias of the convolution before it. Wide 3x3 convolutions get their kernels ready for tiles,
+and what reads all cells of a region becomes the convolution that it is.
 """
 
 import copy
 from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from comask.model.cells import Cells
 from comask.model.comask import CoMask
+from comask.model.roi_pool import LevelPool
+from comask.ops import winograd
+
+CHANNELS = 128  # with fewer, tiles cost more than they save
+PLACES = 2000  # on smaller maps too
 
 
 def folded(model: CoMask) -> CoMask:
@@ -20,7 +27,49 @@ def folded(model: CoMask) -> CoMask:
     with torch.no_grad():
         for part in list(twin.modules()):
             _fold_children(part)
+        _tile(twin)
     return twin
+
+
+def in_bfloat16(twin: CoMask) -> CoMask:
+    """Copy a folded model into one whose weights and maps are bfloat16; ``twin`` stays as it is.
+
+    Boxes, scores, votes and masks leave its parts as float32, whatever they were made of.
+    """
+    half = copy.deepcopy(twin)
+    for part in half.modules():
+        if isinstance(part, TiledConv):
+            part.kernel = part.kernel.new_empty(0)  # for float32 only
+    return half.bfloat16()
+
+
+class TiledConv(nn.Conv2d):
+    """A 3x3 convolution that works by tiles where that is faster: float32, on a CPU, wide maps.
+
+    Where gradients are asked for, or its graph, it is a plain one.
+    """
+
+    kernel: Tensor
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve: (B, C, H, W) -> (B, O, H, W)."""
+        if self._is_plain(features):
+            return super().forward(features)
+        return winograd.convolve(features, self.kernel, self.bias)
+
+    def _is_plain(self, features: Tensor) -> bool:
+        places = features.shape[0] * features.shape[2] * features.shape[3]
+        wide = places >= PLACES and features.device.type == "cpu"
+        asked = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        return asked or not wide or features.dtype != torch.float32
+
+
+class CellsConv(nn.Conv2d):
+    """``Cells`` as a convolution that covers the region: maps stored channels last stay so."""
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """Weigh all cells: (N, C, h, w) -> (N, O)."""
+        return super().forward(regions).flatten(1)
 
 
 def _fold_children(part: nn.Module) -> None:
@@ -28,3 +77,41 @@ def _fold_children(part: nn.Module) -> None:
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             part.add_module(name, fuse_conv_bn_eval(conv, norm))
             part.add_module(norm_name, nn.Identity())
+    for name, child in list(part.named_children()):
+        if isinstance(child, Cells):
+            part.add_module(name, _as_convolution(child))
+
+
+def _tile(twin: CoMask) -> None:
+    """Make the kernels of the pyramid's wide convolutions ready, and those of the class branch."""
+    ends = [msfem.attention for msfem in twin.neck.msfem]
+    pools = [level.pool for level in twin.class_head.pool.levels if isinstance(level, LevelPool)]
+    parts: tuple[nn.Module, ...] = (*ends, *pools, twin.rpn)  # type: ignore[arg-type]
+    for part in parts:
+        for module in list(part.modules()):
+            for name, conv in list(module.named_children()):
+                if type(conv) is nn.Conv2d and _is_wide(conv):
+                    module.add_module(name, _tiled(conv))
+
+
+def _is_wide(conv: nn.Conv2d) -> bool:
+    shape = (conv.kernel_size, conv.stride, conv.padding)
+    widths = (conv.in_channels, conv.out_channels)
+    return shape == ((3, 3), (1, 1), (1, 1)) and min(widths) >= CHANNELS
+
+
+def _tiled(conv: nn.Conv2d) -> TiledConv:
+    made = TiledConv(
+        conv.in_channels, conv.out_channels, 3, padding=1, bias=conv.bias is not None, device="meta"
+    )
+    made.weight, made.bias = conv.weight, conv.bias
+    made.register_buffer("kernel", winograd.transformed(conv.weight), persistent=False)
+    return made
+
+
+def _as_convolution(cells: Cells) -> CellsConv:
+    made = CellsConv(cells.channels, cells.out_features, cells.side, device="meta")
+    weight = cells.weight.view(-1, cells.channels, cells.side, cells.side)
+    made.weight = nn.Parameter(weight, requires_grad=cells.weight.requires_grad)
+    made.bias = cells.bias
+    return made

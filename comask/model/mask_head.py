@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import ModelConfig
+from comask.model.cells import Cells
 from comask.model.norm import GroupNorm
 
 REGION = 14  # cells a side of what the head takes in
@@ -50,7 +51,7 @@ class MaskHead(nn.Module):
         self.judge = nn.Sequential(
             _unit(channels + 1, channels, 1, bias=True), _unit(channels, channels, 1, bias=True)
         )
-        self.judge1 = nn.Linear(channels * CELLS * CELLS, hidden)
+        self.judge1 = Cells(channels, CELLS, hidden)
         self.judge2 = nn.Linear(hidden, hidden)
         self.mask_iou = nn.Linear(hidden, config.mask_head.iou_outputs or outputs)
         self._initialise()
@@ -62,7 +63,7 @@ class MaskHead(nn.Module):
         masks = self._mask(trunk, labels)
         hint = F.max_pool2d(masks.detach()[:, None], 4).sigmoid().to(trunk.dtype)
         judged: Tensor = self.judge(torch.cat([trunk, hint], dim=1))
-        hidden = F.relu(self.judge2(F.relu(self.judge1(judged.flatten(1)))))
+        hidden = F.relu(self.judge2(F.relu(self.judge1(judged))))
         ious = self.mask_iou(hidden).float().gather(1, labels[:, None] + 1)[:, 0]
         return HeadOutput(distances, masks, ious)
 

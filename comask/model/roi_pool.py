@@ -30,9 +30,11 @@ class AdaptivePool(nn.Module):
     def forward(self, regions: Tensor) -> Tensor:
         """Pool cells by their own weights: (R, C, 14, 14) -> (R, C, 7, 7).
 
-        The weights e^(12 sigmoid) span 1 .. 162755, beyond float16: they stay in float32.
+        The weights e^(12 sigmoid) span 1 .. 162755, beyond float16: they are found in float32.
         """
         weights = torch.exp(12 * torch.sigmoid(self.norm(self.conv(regions)).float()))
+        if not self.training:  # bfloat16 holds them, and what follows averages
+            weights = weights.to(regions.dtype)
         weighed = F.avg_pool2d(regions * weights, 3, stride=2, padding=1)
         return weighed / F.avg_pool2d(weights, 3, stride=2, padding=1)
 

@@ -34,7 +34,8 @@ NOTHING = small_config(NECK, detection=DetectionConfig(min_score=1.0))
 def opened(config: ModelConfig | None = None, *, bfloat16: bool = False) -> Predictor:
     config = config or small_config(NECK)
     info = CheckpointInfo(config, CATEGORIES, VIEW)
-    return Predictor(small_model(config), info, device="cpu", bfloat16=bfloat16)
+    settings = PredictionSettings(bfloat16=bfloat16)
+    return Predictor(small_model(config), info, device="cpu", settings=settings)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from comask.checkpoint.native import CheckpointInfo
 from comask.config import AttentionKind, NeckConfig, PreprocessingConfig
 from comask.errors import InputError
 from comask.model.comask import CoMask
-from comask.predict import Predictor
+from comask.predict import PredictionSettings, Predictor
 from tests.models import noise, small_config, small_model
 
 NECK = NeckConfig(channels=32)
@@ -37,7 +37,8 @@ def predictor_of(neck: NeckConfig = NECK, *, bfloat16: bool = False) -> Predicto
     model = small_model(small_config(neck))
     view = PreprocessingConfig(short_side=70, long_side=200)
     info = CheckpointInfo(model.config, CATEGORIES, view)
-    return Predictor(model, info, device="cpu", bfloat16=bfloat16)
+    settings = PredictionSettings(bfloat16=bfloat16)
+    return Predictor(model, info, device="cpu", settings=settings)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from comask.config import BackboneConfig, BackboneKind
+from comask.config import BackboneConfig, BackboneKind, NeckConfig
+from comask.model import fold
 from comask.model.comask import CoMask
-from comask.model.fold import folded
+from comask.model.fold import TiledConv, folded, in_bfloat16
 from tests.models import batch, noise, small_config, small_model
 
 
@@ -54,3 +55,42 @@ def test_the_model_itself_stays_as_it_is() -> None:
         weight.zero_()
     assert model.training
     assert_close(model.state_dict(), before, rtol=0, atol=0)
+
+
+@torch.inference_mode()
+def test_wide_convolutions_work_by_tiles_and_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, images = small_model(small_config(NeckConfig(channels=128))), batch((64, 96))
+    twin = folded(model)
+    # the attention of P2 .. P5, the pooling of P2 .. P5, and the proposals' own
+    assert sum(isinstance(part, TiledConv) for part in twin.modules()) == 9
+    monkeypatch.setattr(fold, "PLACES", 1)
+    for found, wanted in zip(
+        twin.features(images.tensor), model.features(images.tensor), strict=True
+    ):
+        assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
+    found_scores = twin.rpn.guesses(twin.features(images.tensor)).scores
+    wanted_scores = model.rpn.guesses(model.features(images.tensor)).scores
+    for found, wanted in zip(found_scores, wanted_scores, strict=True):
+        assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
+
+
+def test_where_gradients_are_asked_for_a_tiled_convolution_is_plain() -> None:
+    model = small_model(small_config(NeckConfig(channels=128)))
+    twin, pixels = folded(model), noise(1, 3, 192, 192).requires_grad_(True)
+    slopes = [
+        torch.autograd.grad(one.features(pixels)[0].square().mean(), pixels)[0]
+        for one in (twin, model)
+    ]
+    assert_close(slopes[0], slopes[1], rtol=0, atol=1e-4 * slopes[1].abs().max().item())
+
+
+@torch.inference_mode()
+def test_in_bfloat16_boxes_and_scores_are_float32() -> None:
+    twin, images = folded(trained("mobilenet_v2")), batch((64, 96))
+    half = in_bfloat16(twin)
+    found = half(replace(images, tensor=images.tensor.bfloat16()))[0]
+    assert {value.dtype for value in half.state_dict().values()} == {torch.bfloat16}
+    for value in (found.boxes, found.scores, found.masks, found.mask_ious, found.trace.votes):
+        assert value.dtype == torch.float32
+        assert value.isfinite().all()
+    assert next(twin.parameters()).dtype == torch.float32

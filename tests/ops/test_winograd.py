@@ -1,0 +1,46 @@
+"""3x3 convolutions by tiles against plain ones, and by hand where that is possible."""
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+from torch.testing import assert_close
+
+from comask.ops import winograd
+from tests.models import noise
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 3, 25, 42), (2, 3, 1, 1), (70, 2, 14, 14), (3, 2, 7, 5), (1, 2, 9, 4000)],
+    ids=["odd", "one pixel", "many small", "two small", "wide"],
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_it_is_a_plain_convolution(
+    shape: tuple[int, int, int, int], layout: torch.memory_format
+) -> None:
+    features = noise(*shape).double().to(memory_format=layout)
+    weight, bias = noise(4, shape[1], 3, 3).double(), noise(4).double()
+    found = winograd.convolve(features, winograd.transformed(weight), bias)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert_close(found, F.conv2d(features, weight, bias, padding=1), rtol=1e-9, atol=1e-9)
+
+
+def test_no_image_gives_none() -> None:
+    kernel = winograd.transformed(noise(4, 2, 3, 3))
+    assert winograd.convolve(torch.zeros(0, 2, 14, 14), kernel).shape == (0, 4, 14, 14)
+
+
+def test_float32_rounds_to_a_few_millionths_of_the_largest_value() -> None:
+    features, weight = noise(1, 256, 28, 28), noise(64, 256, 3, 3, seed=1)
+    exact = F.conv2d(features.double(), weight.double(), padding=1)
+    found = winograd.convolve(features, winograd.transformed(weight))
+    assert_close(found.double(), exact, rtol=0, atol=3e-5 * exact.abs().max().item())
+
+
+def test_a_kernel_that_moves_by_a_pixel_moves_by_a_pixel() -> None:
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[0, 0, 1, 0] = 1.0  # what is to the left
+    features = torch.arange(30.0).view(1, 1, 5, 6)
+    found = winograd.convolve(features, winograd.transformed(weight))
+    assert_close(found[..., 1:], features[..., :-1], rtol=0, atol=1e-4)
+    assert_close(found[..., 0], torch.zeros(1, 1, 5), rtol=0, atol=1e-4)
