@@ -63,7 +63,7 @@ STAGES: Sequence[tuple[str, Any, str]] = (
     ("JSON", coco, "write"),
     ("drawing", overlay, "write"),
 )
-AFTER = ("paste", "RLE", "pack", "store", "JSON", "drawing")  # what has a bound
+AFTER = ("paste", "RLE", "pack", "store", "labels", "JSON", "drawing")  # what has a bound
 BOUND = 0.05
 
 
@@ -83,9 +83,8 @@ def main() -> None:
                 turns[name] = spent(work or (lambda: bare(detector, prepared)))
         if number:  # the first one warms up
             rounds.append((turns["run"], turns["bare"]))
-    instances = sum(len(detector.draw(detector.find(one), one)) for one in prepared)
     print(
-        f"{given.preset}, {len(found)} images, {instances / len(found):.0f} instances an image, "
+        f"{given.preset}, {len(found)} images, {clock.instances} instances in all runs, "
         f"{torch.get_num_threads()} threads, {given.rounds} rounds"
     )
     print(clock.table([one for one, _ in rounds], len(found)))
@@ -152,6 +151,7 @@ class Clock:
     def __init__(self) -> None:
         self.cpu: defaultdict[str, float] = defaultdict(float)
         self.wall: defaultdict[str, float] = defaultdict(float)
+        self.instances = 0
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -165,7 +165,7 @@ class Clock:
     def table(self, rounds: Sequence[Spent], count: int) -> str:
         """Write the shares as a Markdown table; the network's CPU is what no other stage took."""
         cpu, wall = (sum(one[place] for one in rounds) for place in (0, 1))
-        own = {**self.cpu, "network": 0.0}
+        own = defaultdict(float, self.cpu | {"network": 0.0})
         # torch works in threads of its own, so the network is told by what is left
         own["network"] = cpu - sum(own.values())
         images_done = count * len(rounds)
@@ -191,6 +191,7 @@ class Clock:
             try:
                 return work(*given, **named)
             finally:
+                self.instances += stage == "paste"
                 self.cpu[stage] += time.thread_time() - cpu
                 self.wall[stage] += time.perf_counter() - wall
 
