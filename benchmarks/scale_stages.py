@@ -255,7 +255,8 @@ def prelabel(place: Place) -> Iterator[Line]:
             work = ToLabel(found.path(row), name, base)
             done = label_image(services.labels, batch, work, made, how)
         assert done.added, done.failure
-    yield watch.line("pre-label from the stored run")
+    if place.made == place.images:
+        yield watch.line("pre-label from the stored run")
     _copy(studio, place)
     studio.close()
 
