@@ -29,7 +29,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     add_view(parser)
     parser.add_argument(
-        "--engine",
+        "--runtime",
         choices=("torch", "openvino"),
         default="torch",
         help="what runs the network; openvino is an extra of its own and finds the same",
@@ -77,7 +77,7 @@ def open_predictor(given: argparse.Namespace, settings: "PredictionSettings") ->
     """Load the checkpoint that was given onto the device that was given."""
     from comask.predict import Predictor
 
-    engine: Engine = getattr(given, "engine", "torch")  # and one engine
+    engine: Engine = getattr(given, "runtime", "torch")  # and one of these
     return Predictor.from_checkpoint(
         given.checkpoint, device=given.device, settings=settings, engine=engine
     )
