@@ -1,13 +1,17 @@
+import multiprocessing
 import signal
 import socket
 import subprocess
 import sys
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
 import launch
+from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,3 +93,42 @@ def test_it_serves_the_page_and_stops(tmp_path: Path) -> None:
     assert "CoMask Studio" in page
     assert b"CoMask Studio" in manifest
     assert code == 0
+
+
+def behind(settings: Settings) -> tuple[BaseProcess, Connection, str]:
+    """Serve as a window has it: the process, the line to it, and its address."""
+    context = multiprocessing.get_context("spawn")
+    lifeline, other_end = context.Pipe()
+    with launch._listen(settings) as listener:
+        address = launch._address(settings, listener)
+        server = context.Process(target=launch._serve_behind, args=(settings, listener, other_end))
+        server.start()
+    other_end.close()
+    return server, lifeline, address
+
+
+@pytest.mark.slow
+def test_the_server_behind_a_window_ends_with_it(tmp_path: Path) -> None:
+    server, lifeline, address = behind(Settings(workspace=tmp_path / "w", port=0))
+    try:
+        page = urlopen(address, timeout=240).read().decode()
+        lifeline.close()
+        server.join(60)
+    finally:
+        server.kill()
+    assert "CoMask Studio" in page
+    assert server.exitcode == 0
+
+
+@pytest.mark.slow
+def test_the_server_behind_a_window_refuses_in_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(workspace=tmp_path / "w", port=0, store="nonsense://x")
+    server, lifeline, _ = behind(settings)
+    try:
+        server.join(240)
+    finally:
+        lifeline.close()
+    assert server.exitcode == 2
+    assert capfd.readouterr().err.startswith("launch.py: ")

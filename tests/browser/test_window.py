@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from app import window
 from comask.errors import ConfigError
+from tests.browser.served import Site, until
 
 DRIVER = Path(__file__).with_name("window_driver.py")
 
@@ -72,7 +74,12 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*(no_silent_downcasting|copy keyword)"),  # gradio of pandas
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # the codec's
+]
 Used = tuple[dict[str, Any], Path, int]
 
 
@@ -106,6 +113,13 @@ def test_closing_waits_for_a_label_and_ends_well(used: Used) -> None:
         (gestures,) = store.execute("SELECT count(*) FROM comask_acts").fetchone()
     assert gestures == 1
     assert code == 0
+
+
+def test_in_a_browser_no_dialog_is_offered(page: Page, site: Site) -> None:
+    page.goto(site.address)
+    until(page, "s.total > 0 && !s.pending")
+    expect(page.get_by_test_id("folder")).to_have_count(1)
+    expect(page.get_by_text("Browse …")).to_have_count(0)
 
 
 def test_its_place_and_port_are_remembered(used: Used) -> None:
