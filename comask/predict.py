@@ -212,7 +212,7 @@ class Predictor:
         twin = folded(model)  # the given model stays as it is
         self._exact = twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._exact.config = replace(model.config, detection=self.detection)
-        self._bfloat16 = bool(settings.bfloat16)
+        self.bfloat16 = bool(settings.bfloat16)
         self._model = self._fast(engine)
         self._lock = threading.Lock()
 
@@ -335,16 +335,16 @@ class Predictor:
         with self._lock, ExitStack() as modes:
             modes.enter_context(torch.enable_grad() if gradients else torch.inference_mode())
             batch = prepared.batch.to(self.device)
-            if self._bfloat16 and not gradients:
+            if self.bfloat16 and not gradients:
                 batch = replace(batch, tensor=batch.tensor.bfloat16())
             yield self._exact if gradients else self._model, batch
 
     def _fast(self, engine: Engine) -> CoMask:
         """Make what runs where no gradients are asked for."""
         if engine == "torch":
-            return in_bfloat16(self._exact) if self._bfloat16 else self._exact
-        if self._bfloat16 or self.device.type != "cpu":
-            where = "bfloat16" if self._bfloat16 else f"float32 on {self.device.type}"
+            return in_bfloat16(self._exact) if self.bfloat16 else self._exact
+        if self.bfloat16 or self.device.type != "cpu":
+            where = "bfloat16" if self.bfloat16 else f"float32 on {self.device.type}"
             raise InputError(f"the engine {engine} runs in float32 on a CPU, not in {where}")
         return CompiledCoMask(self._exact)
 

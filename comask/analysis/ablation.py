@@ -61,11 +61,10 @@ class _Source:
 
     @classmethod
     def of(cls, predictor: Predictor, image: Pixels) -> "_Source":
-        """Tell it while the predictor is opened, which says how precisely it computes."""
+        """Tell it of a predictor and an image."""
         digest = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16)
-        device = predictor.device
-        how = (predictor.detection, predictor.preprocessing, device, image.shape)
-        return cls(predictor.info, (*how, torch.is_autocast_enabled(device.type)), digest.digest())
+        how = (predictor.detection, predictor.preprocessing, predictor.device, image.shape)
+        return cls(predictor.info, (*how, predictor.bfloat16), digest.digest())
 
     def is_same(self, other: "_Source") -> bool:
         same = (self.settings, self.image) == (other.settings, other.image)
