@@ -71,7 +71,9 @@ def gesture(given: Gesture) -> None:
 
 def labels(given: Sequence[Label], size: Size) -> list[Label]:
     """Look at the labels that are put on an image; their masks come back in the codec's form."""
-    return [_label(one, size) for one in given]
+    codes = [str(label.mask.counts) for label in given]
+    plain = rle.are_plain(codes, [size[0] * size[1]] * len(codes))
+    return [_label(one, size, is_plain) for one, is_plain in zip(given, plain, strict=True)]
 
 
 def base(sheet: Sheet) -> None:
@@ -129,13 +131,13 @@ def _uid(uid: object) -> None:
         raise InputError(f"A label's name must be 1 .. 64 of A-Z a-z 0-9 . _ -, got {uid!r:.80}")
 
 
-def _label(label: Label, size: Size) -> Label:
+def _label(label: Label, size: Size, is_plain: bool) -> Label:
     name = f"The label {label.uid}"
     _fields(label, name)
     _extra(label.extra, name)
     for field in ("class_score", "instability", "disagreement"):
         _score(getattr(label, field), f"{name}: its {field}", 0, 1)
-    return replace(label, mask=_mask(label.mask, size, name))
+    return replace(label, mask=_mask(label.mask, size, name, is_plain))
 
 
 def _fields(label: Label, name: str) -> None:
@@ -154,7 +156,7 @@ def _fields(label: Label, name: str) -> None:
         _score(getattr(label, field), f"{name}: its {field}", -1e6, 1e6)
 
 
-def _mask(mask: Rle, size: Size, name: str) -> Rle:
+def _mask(mask: Rle, size: Size, name: str, is_plain: bool) -> Rle:
     if tuple(mask.size) != tuple(size):
         raise InputError(
             f"{name}: its mask is {mask.size[0]} x {mask.size[1]} pixels (height x width), the "
@@ -163,7 +165,7 @@ def _mask(mask: Rle, size: Size, name: str) -> Rle:
     if not isinstance(mask.counts, str):
         raise InputError(f"{name}: its counts are no text")
     try:
-        found = rle.from_compressed(mask.counts, *size)
+        found = Rle(size, mask.counts) if is_plain else rle.from_compressed(mask.counts, *size)
     except AnnotationError as error:
         raise InputError(f"{name}: {error}") from error
     if not rle.area(found):
