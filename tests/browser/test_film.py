@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # the codec's
 ]
 
+CHECKPOINT = CHECKOUT / "assets" / "checkpoints" / "comask-tiny-nuclei.safetensors"
 SAMPLE = "microscopy/touching-16bit.png"
 FILMED = 20
 STAGES = ["proposal", "first", "votes", "box", "mask", "iou"]
@@ -30,9 +31,11 @@ FRAME = 100  # milliseconds
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    if not list((CHECKOUT / "assets" / "checkpoints").glob("*.safetensors")):
-        pytest.skip("assets/checkpoints holds no checkpoint")
-    settings = Settings(workspace=tmp_path_factory.mktemp("workspace"), device="cpu")
+    if not CHECKPOINT.is_file():
+        pytest.skip("assets/checkpoints does not hold the bundled checkpoint")
+    settings = Settings(
+        workspace=tmp_path_factory.mktemp("workspace"), checkpoint=CHECKPOINT, device="cpu"
+    )
     services = Services(settings)
     with serve(services) as address:
         yield Site(address, services, BlobDetector())
