@@ -39,9 +39,11 @@ class Bench:
 
 @contextmanager
 def served(workspace: Path, **settings: Any) -> Iterator[Site]:
-    """Serve a Studio with the bundled checkpoint."""
+    """Serve a Studio that opens with the bundled checkpoint for nuclei, or with other assets."""
     if not CHECKPOINT.is_file():
         pytest.skip("assets/checkpoints does not hold the bundled checkpoint")
+    if "assets" not in settings:
+        settings["checkpoint"] = CHECKPOINT
     services = Services(Settings(workspace=workspace, device="cpu", **settings))
     with serve(services) as address:
         yield Site(address, services, BlobDetector())

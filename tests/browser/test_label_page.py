@@ -29,7 +29,9 @@ SAMPLE = CHECKOUT / "assets" / "samples" / "microscopy" / "stained.png"
 def address(tmp_path: Path) -> Iterator[str]:
     if not CHECKPOINT.is_file():
         pytest.skip("the bundled checkpoint is not here")
-    with serve(Services(Settings(workspace=tmp_path / "workspace", device="cpu"))) as served:
+    with serve(
+        Services(Settings(workspace=tmp_path / "workspace", checkpoint=CHECKPOINT, device="cpu"))
+    ) as served:
         yield served
 
 

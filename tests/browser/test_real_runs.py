@@ -29,7 +29,7 @@ NUCLEI = ("6b72b61b80060a9e.png", "930f246a8e4ff273.png", "0b2e702f90aee4ff.png"
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    settings = Settings(workspace=tmp_path / "workspace", device="cpu")
+    settings = Settings(workspace=tmp_path / "workspace", checkpoint=CHECKPOINT, device="cpu")
     with serve(Services(settings)) as served:
         yield served
 
