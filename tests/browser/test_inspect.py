@@ -214,7 +214,7 @@ def test_a_held_scale_stays_for_another_image_and_another_checkpoint(
     other = answered(inspect, f"s.inspection.chosen && {title} === '{OTHER}' && !s.pending")
     assert other["chosen"]["limits"] == pytest.approx(before, rel=1e-5)
     inspect.locator("#checkpoint input").click()
-    inspect.locator("[data-testid=dropdown-option][aria-label=second]").click()
+    inspect.locator("[data-testid=dropdown-option][aria-label^=second]").click()
     until(inspect, "s.place.checkpoint === 'second' && s.inspection.url?.includes('second')")
     second = answered(inspect, "s.inspection.chosen")
     assert second["chosen"]["limits"] == pytest.approx(before, rel=1e-5)
