@@ -97,8 +97,10 @@ def _common(folders: Sequence[CocoFolder], contents: Sequence[Dataset]) -> tuple
 def _lessons(
     folder: CocoFolder, content: Dataset, categories: Sequence[Category]
 ) -> Iterable[Lesson]:
-    rows = {category.name: row for row, category in enumerate(categories)}
-    label = {category.id: rows[category.name] for category in content.categories}
+    named = {category.name: row for row, category in enumerate(categories)}
+    # one file may give a name twice: its ids tell the two apart
+    numbered = {(category.id, category.name): row for row, category in enumerate(categories)}
+    label = {c.id: numbered.get((c.id, c.name), named[c.name]) for c in content.categories}
     truth: dict[int, list[Annotation]] = defaultdict(list)
     for annotation in content.annotations:
         if annotation.area > 0 and min(annotation.bbox[2:]) >= 1:

@@ -59,6 +59,14 @@ def test_one_class_under_another_id_is_the_same_class(tmp_path: Path) -> None:
     assert lessons[-1].labels == (0, 0)
 
 
+def test_two_classes_of_one_name_in_a_file_stay_two(tmp_path: Path) -> None:
+    source = folder(tmp_path, BOTH)
+    change(source, "categories", 1, name="disc")
+    categories, lessons = gather([source])
+    assert [c.id for c in categories] == [7, 17]
+    assert [(lesson.labels, lesson.annotated) for lesson in lessons] == [((0, 1), None)] * 3
+
+
 def test_one_id_of_two_classes_is_refused(tmp_path: Path) -> None:
     first, second = folder(tmp_path / "a", BOTH), folder(tmp_path / "b", ("star",))
     with pytest.raises(InputError, match="category 7 is 'star' here and 'disc' in another file"):
