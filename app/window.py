@@ -7,13 +7,14 @@ for, and by name.
 
 import ctypes
 import importlib
-import importlib.util
 import json
 import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +224,13 @@ class StudioWindow:
 
 
 def _has(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package around it is missing
-        return False
+    """Look for a module without loading what is around it: PySide6 changes how Python imports."""
+    places: Sequence[str] | None = None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        found = PathFinder.find_spec(name, places)
+        if found is None:
+            return False
+        places = found.submodule_search_locations
+    return True

@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from app import window
 from app.settings import Settings
 from app.window import Place
 from comask.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_place_is_found_again(tmp_path: Path) -> None:
@@ -48,6 +51,20 @@ def test_without_the_extra_one_sentence_says_how_to_get_it(
     assert out == ""
     assert err.count("\n") == 1
     assert 'pip install -e ".[desktop]"' in err
+
+
+def test_looking_for_the_extra_loads_nothing_of_it() -> None:
+    """PySide6 changes how a whole process imports, so only the window's own may load it."""
+    looks = """
+import builtins, sys
+from app import window
+plain = builtins.__import__
+found = [window._has(name) for name in ("json.decoder", "json.nothing", "nothing.at.all")]
+window._has("PySide6.QtWebEngineWidgets")
+loaded = [name for name in sys.modules if name.startswith(("PySide6", "shiboken", "webview"))]
+assert (found, loaded, builtins.__import__ is plain) == ([True, False, False], [], True)
+"""
+    subprocess.run([sys.executable, "-c", looks], cwd=ROOT, check=True)
 
 
 def linux(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:

@@ -35,6 +35,7 @@ class Stepwise(Boxes):
     def __init__(self) -> None:
         super().__init__()
         self.threads: dict[str, set[str]] = {"prepare": set(), "find": set(), "draw": set()}
+        self.counting = threading.Lock()
         self.held: weakref.WeakSet[Seen] = weakref.WeakSet()
         self.most = 0
         self.at: Callable[[str, int], None] = lambda _step, _count: None
@@ -42,11 +43,13 @@ class Stepwise(Boxes):
 
     def prepare(self, image: NDArray[np.uint8], /) -> Seen:
         self._note("prepare")
-        self.prepared += 1
         made = Seen(image)
-        self.held.add(made)
-        self.most = max(self.most, len(self.held))
-        self.at("prepare", self.prepared)
+        with self.counting:  # two threads prepare
+            self.prepared += 1
+            count = self.prepared
+            self.held.add(made)
+            self.most = max(self.most, len(self.held))
+        self.at("prepare", count)
         return made
 
     def find(self, prepared: Seen, /, *, candidates: bool = False) -> Prediction:
