@@ -123,6 +123,7 @@ class Services:
         self.inspections.tasks.close()
         self.prelabels.close()
         self.runner.close()
+        self.images.close()
         self.datasets.close()
         self.store.close()
 
@@ -149,7 +150,9 @@ class Services:
         seen = self._stamp(image)
         start = time.perf_counter()
         try:
-            prediction = detector.predict(self.images.pixels(image), candidates=True)
+            pixels = self.images.pixels(image)
+            self._decode_ahead()
+            prediction = detector.predict(pixels, candidates=True)
         except CheckpointError:
             self.predictions.release(identity, key)
             raise
@@ -160,6 +163,11 @@ class Services:
         self.predictions.put(identity, key, prediction, seen)
         self._prepare_pairs(identity, key, prediction)
         return seconds
+
+    def _decode_ahead(self) -> None:
+        following = self.runner.following()
+        if following is not None:
+            self.images.decode_ahead(following)
 
     def _prepare_pairs(self, identity: str, key: str, prediction: "Prediction") -> None:
         place = self.datasets.place(key)

@@ -11,6 +11,8 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -26,7 +28,7 @@ from comask.annotation import coco, files
 from comask.annotation.records import Category, Dataset
 from comask.data import grey
 from comask.data.grey import GreyRange
-from comask.errors import ImageError, InputError
+from comask.errors import ComaskError, ImageError, InputError
 
 if TYPE_CHECKING:  # brings torch, which the first page does not wait for
     from comask.data.images import LoadedImage
@@ -98,7 +100,8 @@ class ImageStore:
         self._samples_folder = samples
         self._limits = limits
         self._lock = threading.Lock()
-        self._decoding = threading.Lock()  # one at a time: a large image takes 0.5 GB for a moment
+        self._decoding = threading.RLock()  # one at a time: a large image takes 0.5 GB for a moment
+        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode-ahead")
         self._images: dict[str, StoredImage] = {}
         self._pixels: Recent[str, Pixels] = Recent(limits.decoded_bytes)
         self._greys: Recent[str, Grey] = Recent(limits.decoded_bytes // 4)
@@ -158,7 +161,27 @@ class ImageStore:
     def pixels(self, image: StoredImage) -> Pixels:
         """Decode an image: (H, W, 3) uint8, the pixels that the model sees."""
         known = self._pixels.get(_place_of(image))
-        return self._load(image).pixels if known is None else known
+        if known is None:
+            with self._decoding:  # somebody may have been at this very image
+                known = self._pixels.get(_place_of(image))
+                return self._load(image).pixels if known is None else known
+        return known
+
+    def decode_ahead(self, key: str) -> None:
+        """Decode an image beside whatever goes on; a fault is told when somebody asks for it."""
+
+        def decode() -> None:
+            with suppress(ComaskError, OSError):
+                image = self.find(key)
+                if image is not None:
+                    self.pixels(image)
+
+        with suppress(RuntimeError):  # closed
+            self._ahead.submit(decode)
+
+    def close(self) -> None:
+        """End what is decoded ahead."""
+        self._ahead.shutdown(cancel_futures=True)
 
     def size(self, image: StoredImage) -> tuple[int, int]:
         """Say how high and wide the upright image is."""

@@ -72,6 +72,7 @@ class Runner:
         self._wanted: list[tuple[str, str]] = []  # (run, key), the latest last
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
+        self._at: tuple[_Run, str] | None = None
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -136,6 +137,14 @@ class Runner:
             runs = [run for run in self._runs.values() if run.checkpoint == checkpoint]
             return any(key in run.pending for run in runs)
 
+    def following(self) -> str | None:
+        """Name the image that the model probably comes to after the one that it is at."""
+        with self._changed:
+            if self._at is None:
+                return None
+            run, key = self._at
+            return next((other for other in run.pending if other != key), None)
+
     def prefer(self, run_id: str | None, key: str) -> None:
         """Put an image of a run before all others."""
         with self._changed:
@@ -186,6 +195,7 @@ class Runner:
                     if self._closing:
                         return
                     self._changed.wait()
+                self._at = task
             self._do(*task)
 
     def _next(self) -> tuple[_Run, str] | None:

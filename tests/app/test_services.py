@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from app.services.runner import ElsewhereError, Runner, RunState
 from app.settings import Limits, Settings
 from comask.annotation.claims import new_worker
 from comask.annotation.store import OutcomeRow, Store
+from comask.data import images
 from comask.errors import CheckpointError, ConfigError, ImageError, InputError
 from comask.evaluate import matching
 from comask.run import Run
@@ -428,6 +430,41 @@ def test_a_run_goes_through_its_images_in_order() -> None:
     state = _finished(runner, runner.start("tab", CHECKPOINT, ["a", "b", "c"], done=2))
     assert seen == ["a", "b", "c"]
     assert (state.stage, state.done, state.total) == ("finished", 5, 5)
+
+
+def test_a_run_tells_which_image_comes_next() -> None:
+    told: list[tuple[str, str | None]] = []
+    runner = Runner(lambda _, key: told.append((key, runner.following())))
+    assert runner.following() is None
+    _finished(runner, runner.start("tab", CHECKPOINT, ["a", "b", "c"]))
+    assert told == [("a", "b"), ("b", "c"), ("c", None)]
+
+
+def test_the_next_image_is_decoded_while_the_model_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model waits at the first image until the second is decoded; each is decoded once."""
+    plain, loaded, second = images.load, [], threading.Event()
+
+    def load(*given: Any, **named: Any) -> Any:
+        loaded.append(named["name"])
+        if len(loaded) == 2:
+            second.set()
+        return plain(*given, **named)
+
+    detector = BlobDetector()
+    services = studio(tmp_path, detector)
+    file, dataset, _, _ = _begun(services, tmp_path, 4)
+    monkeypatch.setattr(images, "load", load)
+    detector.gate.clear()
+    found = [services.images.find(services.datasets.key(dataset, row)) for row in range(4)]
+    run = services.start_run("tab", file, tuple(image for image in found if image))
+    assert second.wait(30)
+    assert detector.seen == 0
+    detector.gate.set()
+    state = _finished(services.runner, run)
+    services.close()
+    assert (state.stage, state.done, loaded) == ("finished", 4, [f"{n}.png" for n in range(4)])
 
 
 def test_one_bad_image_does_not_end_a_run() -> None:
