@@ -8,6 +8,7 @@ whoever asks the parts one by one.
 import importlib.util
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Literal, get_args
 
 import torch
@@ -100,13 +101,26 @@ def compiled(part: nn.Module, example: tuple[int, ...], shape: tuple[int, ...]) 
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
-    request: Any = openvino.Core().compile_model(graph, "CPU", options)
+    request: Any = _core().compile_model(graph, "CPU", options)
 
     def run(features: Tensor) -> list[Tensor]:
         found = request([features.permute(0, 2, 3, 1).contiguous().numpy()])
         return [torch.from_numpy(value).permute(0, 3, 1, 2) for value in found.values()]
 
     return run
+
+
+@cache
+def _core() -> Any:
+    """Open OpenVINO once for as long as the process lives.
+
+    What it opens takes the thread's stack for signals (``sigaltstack``), and frees its own when it
+    goes. Of two that go in the order they came, the second leaves a stack that is freed, and the
+    next signal, a child's end even, kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class _Features(nn.Module):

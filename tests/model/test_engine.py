@@ -1,6 +1,8 @@
 """OpenVINO in place of PyTorch: the same numbers, or one sentence."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from comask.predict import PredictionSettings, Predictor
 from tests.factories import write_checkpoint
 from tests.models import batch, noise, small_config, small_model
 
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = small_config(NeckConfig(channels=32, branches=3))
 
 
@@ -59,6 +62,31 @@ def test_a_batch_is_its_images_and_gradients_are_torchs(
     pixels.requires_grad_(True)
     (slope,) = torch.autograd.grad(fast.features(pixels)[0].sum(), pixels)
     assert slope.abs().sum() > 0
+
+
+SIGNALLED = """
+import faulthandler, gc, signal, subprocess, sys
+from torch import nn
+from comask.model.engine import compiled
+
+faulthandler.enable()  # gives signals a stack of their own, as pytest does
+signal.signal(signal.SIGCHLD, lambda *_: None)  # as torch's loaders of data do
+two = [compiled(nn.Conv2d(3, 3, 1), (1, 8, 8, 3), (1, -1, -1, 3)) for _ in range(2)]
+while two:
+    two.pop(0)  # the first goes first
+    gc.collect()
+    subprocess.run([sys.executable, "-c", ""], check=True)
+print("alive")
+"""
+
+
+@pytest.mark.slow
+def test_a_signal_after_models_went_is_taken() -> None:
+    """Run in a process of its own, which the signal would end."""
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "alive\n"), ran.stderr
 
 
 def test_without_openvino_one_sentence_says_how_to_get_it(
