@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.app.standins import BlobDetector, studio
-from tests.browser.served import Site, serve
+from tests.browser.served import PATIENCE, Site, serve
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture

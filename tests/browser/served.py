@@ -106,6 +106,19 @@ def requests_during(page: Page, act: Callable[[], None]) -> list[str]:
     return seen
 
 
+def quiet(page: Page, seconds: float = 1.5) -> None:
+    """Wait until the page has asked for nothing for a while."""
+    asked = [time.monotonic()]
+
+    def note(_request: Any) -> None:
+        asked.append(time.monotonic())
+
+    page.on("request", note)
+    while time.monotonic() - asked[-1] < seconds:
+        page.wait_for_timeout(100)
+    page.remove_listener("request", note)
+
+
 def upload(page: Page, files: list[tuple[str, bytes]]) -> None:
     page.get_by_test_id("upload-input").set_input_files(
         [{"name": n, "mimeType": "image/png", "buffer": content} for n, content in files]

@@ -17,6 +17,7 @@ from tests.browser.served import (
     Site,
     above,
     prediction_of,
+    quiet,
     requests_during,
     serve,
     show,
@@ -206,7 +207,7 @@ def test_a_run_is_pushed_to_the_page(site: Site, page: Page) -> None:
     site.detector.gate.clear()
     page.locator("#run").click()
     expect(page.get_by_test_id("busy-text")).to_contain_text("1 of 3 images", timeout=PATIENCE)
-    page.wait_for_timeout(2_000)  # until the page listens
+    quiet(page)  # it listens
 
     def finish() -> None:
         site.detector.gate.set()

@@ -13,7 +13,7 @@ from tests.canvas.sheets import Sheets
 Opener = Callable[..., Page]
 Labelled = Callable[..., Sheets]
 
-expect.set_options(timeout=20_000)  # a busy machine is not a fault
+expect.set_options(timeout=60_000)  # a busy machine is not a fault
 
 
 @pytest.fixture
