@@ -119,7 +119,10 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Hold the garbage collector off: while a large file is read it costs as much as the reader."""
+    """Hold the garbage collector off: while many records are made it costs as much as they do.
+
+    Nothing that is made under it may need the collector to go.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

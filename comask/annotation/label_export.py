@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from comask.annotation import coco, rle
+from comask.annotation import coco, files, rle
 from comask.annotation.label_store import LabelStore
 from comask.annotation.labels import KEPT, UNTOUCHED, Label, Sheet
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
@@ -88,6 +88,7 @@ class LabelExport:
     notes: tuple[Note, ...] = ()
 
 
+@files.uncollected()
 def export(
     store: LabelStore,
     project: str,

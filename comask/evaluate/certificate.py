@@ -99,6 +99,7 @@ def beside(path: Path) -> Path:
     return path.with_name(f"{path.name}.certificate.json")
 
 
+@files.uncollected()
 def certify(path: Path, meant: LabelExport, written: Written, measure: Measure) -> Certificate:
     """Read an exported file again and check it against what was meant."""
     digest = files.digest(path)

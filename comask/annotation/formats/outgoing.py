@@ -87,6 +87,7 @@ class Written:
     left_out: tuple[Said, ...] = ()
 
 
+@files.uncollected()
 def write(path: Path, dataset: Dataset, settings: WriteSettings) -> Written:
     """Write a dataset, whole or not at all."""
     pen = _Pen(settings)
