@@ -48,7 +48,8 @@ def test_the_readme_spells_the_two_commands_and_ci_runs_the_second() -> None:
     commands = re.findall(r"^python -m pip install -e .*$", read("README.md"), re.MULTILINE)
     assert commands == [
         "python -m pip install -e . -c constraints.txt && python launch.py",
-        'python -m pip install -e ".[test]" -c constraints.txt && python -m pytest -n 2 --dist loadfile',
+        'python -m pip install -e ".[test]" -c constraints.txt && '
+        "python -m pytest -n 2 --dist loadfile",
     ]
     assert read(".ci/run").splitlines()[-1] == commands[1]
 
