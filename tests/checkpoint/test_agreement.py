@@ -85,8 +85,9 @@ def test_a_record_of_a_later_version_is_refused(checkpoint: Path) -> None:
 
 
 def test_bundled_records_are_of_the_bundled_checkpoints() -> None:
-    records = sorted((ROOT / "assets/checkpoints").glob("*.agreement.json"))
-    for path in records:
-        checkpoint = path.with_name(path.name.removesuffix(".agreement.json") + ".safetensors")
-        agreement.demand(checkpoint)
-    assert records
+    """Those for nuclei may run in bfloat16; for photographs it was judged, and refused."""
+    bundled = ROOT / "assets/checkpoints"
+    assert len(list(bundled.glob("*.agreement.json"))) == 2
+    agreement.demand(bundled / "comask-tiny-nuclei.safetensors")
+    with pytest.raises(CheckpointError, match=r"its AP differs by 0\.0046 on 66 images"):
+        agreement.demand(bundled / "comask-tiny-coco.safetensors")
