@@ -21,7 +21,7 @@ from comask.checkpoint import native
 from comask.checkpoint.native import CheckpointInfo
 from comask.config import DetectionConfig, NeckConfig, PreprocessingConfig
 from comask.predict import Predictor
-from tests.app.standins import blobs, wait_for_run
+from tests.app.standins import PATIENCE, blobs, open_dataset, wait_for_run
 from tests.models import small_config, small_model
 
 CATEGORIES = (Category(1, "cell"), Category(90, "nucleus"))  # of the checkpoint
@@ -61,7 +61,7 @@ class Desk:
 
     def get(self, address: str, **asked: Any) -> httpx.Response:
         """Ask until there is an answer; every word of progress must make sense."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
             answer: httpx.Response = self.client.get(f"/api/{address}", params=asked)
             if answer.status_code != 202:
@@ -161,8 +161,4 @@ def open_folder(
             for number, (height, width) in enumerate(SIZES)
         )
         coco.write(truth, Dataset(records, annotations, CATEGORIES))
-    state = services.datasets.open(home / "images", truth)
-    until = time.monotonic() + 20
-    while services.datasets.get(state.id) is None and time.monotonic() < until:
-        time.sleep(0.01)
-    return state.id
+    return open_dataset(services, home / "images", truth)

@@ -9,7 +9,7 @@ import numpy as np
 from app.services import Services, StoredImage
 from comask.annotation import rle
 from comask.annotation.records import Rle
-from tests.app.standins import blobs, encode, studio
+from tests.app.standins import blobs, encode, open_dataset, studio
 from tests.factories import write_json
 
 HEIGHT, WIDTH = 6, 8  # of every picture
@@ -62,9 +62,7 @@ def labelled(folder: Path, store: str | None = None) -> tuple[Services, str]:
             (home / "images" / name).write_bytes(encode(picture))
         write_json(home / "instances.json", content())
     services = studio(folder, samples=1, store=store)
-    state = services.datasets.open(home / "images", home / "instances.json")
-    assert state.state == "ready", state.sentence
-    return services, state.id
+    return services, open_dataset(services, home / "images", home / "instances.json")
 
 
 def image(services: Services, key: str) -> StoredImage:

@@ -8,7 +8,7 @@ from app.services import CheckpointFile, Services
 from comask.annotation import coco
 from comask.annotation.records import Annotation, Dataset, ImageRecord
 from comask.structures import Fate
-from tests.app.standins import STAND_IN, encode, studio
+from tests.app.standins import STAND_IN, encode, open_dataset, studio
 from tests.evaluate.worlds import CATEGORIES, SIDE, World, moved
 
 SQUARES = [(10.0, 10.0, 50.0, 50.0), (110.0, 10.0, 150.0, 50.0), (210.0, 10.0, 250.0, 50.0)]
@@ -59,12 +59,12 @@ def plant(folder: Path) -> tuple[Services, str]:
         picture = np.full((SIDE, SIDE, 3), number, np.uint8)
         (home / "images" / record.file_name).write_bytes(encode(picture))
     coco.write(home / "instances.json", Dataset(records, tuple(annotations), CATEGORIES))
-    state = services.datasets.open(home / "images", home / "instances.json")
+    dataset = open_dataset(services, home / "images", home / "instances.json")
     for name in ("first", "second"):
         identity = services.checkpoints.identity(checkpoint(services, name))
         for row, world in enumerate(worlds(name)):
-            services.predictions.put(identity, f"d{state.id}-{row}", world.prediction())
-    return services, state.id
+            services.predictions.put(identity, f"d{dataset}-{row}", world.prediction())
+    return services, dataset
 
 
 def checkpoint(services: Services, name: str) -> CheckpointFile:

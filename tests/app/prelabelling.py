@@ -12,7 +12,7 @@ from app import api
 from app.services import Services
 from comask.annotation import rle
 from comask.annotation.labels import Label
-from tests.app.standins import BlobDetector, blobs, studio
+from tests.app.standins import PATIENCE, BlobDetector, blobs, open_dataset, studio
 from tests.factories import write_json
 
 MAPPING = {"blob": 1, "speck": 2}
@@ -50,9 +50,7 @@ def opened(
         },
     )
     services = studio(folder, detector, samples=2)
-    state = services.datasets.open(home / "images", home / "instances.json")
-    assert state.state == "ready", state.sentence
-    return services, state.id
+    return services, open_dataset(services, home / "images", home / "instances.json")
 
 
 def serve(services: Services) -> TestClient:
@@ -77,13 +75,13 @@ def asked(project: str, key: str = "run-1", **more: Any) -> dict[str, Any]:
     }
 
 
-def ended(page: TestClient, task: str, seconds: float = 20.0) -> dict[str, Any]:
+def ended(page: TestClient, task: str, seconds: float = PATIENCE) -> dict[str, Any]:
     """Wait until a task has ended."""
     return until(page, task, lambda state: state["stage"] != "running", seconds)
 
 
 def until(
-    page: TestClient, task: str, there: Callable[[dict[str, Any]], bool], seconds: float = 20.0
+    page: TestClient, task: str, there: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE
 ) -> dict[str, Any]:
     limit = time.monotonic() + seconds
     while time.monotonic() < limit:

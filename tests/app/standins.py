@@ -15,6 +15,7 @@ from comask.annotation.records import Category
 from comask.errors import CheckpointError
 from comask.predict import Prediction, PredictionTrace
 
+PATIENCE = 60.0  # seconds that work which takes a fraction of one is waited for
 STAND_IN = b"stand-in "  # how the files begin that ``open_detector`` takes for checkpoints
 CATEGORIES = (Category(7, "blob", "thing"), Category(90, "speck", "thing"))
 
@@ -117,7 +118,18 @@ def studio(
     return Services(settings, open_detector)
 
 
-def wait_for_run(services: Services, run: str | None, seconds: float = 20.0) -> None:
+def open_dataset(services: Services, folder: Path, annotations: Path | None = None) -> str:
+    """Open a dataset and wait until it is read; returns its id."""
+    state = services.datasets.open(folder, annotations)
+    until = time.monotonic() + PATIENCE
+    while state.state == "indexing" and time.monotonic() < until:
+        time.sleep(0.01)
+        state = services.datasets.state(state.id) or state
+    assert state.state == "ready", state.sentence
+    return state.id
+
+
+def wait_for_run(services: Services, run: str | None, seconds: float = PATIENCE) -> None:
     """Wait until a run has ended."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

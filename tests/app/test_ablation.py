@@ -14,7 +14,7 @@ from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
 from comask.predict import Prediction
 from comask.run import to_annotations
 from tests.app.inspecting import CATEGORIES, SIZES, Desk, desk, open_folder
-from tests.app.standins import blobs, studio
+from tests.app.standins import blobs, open_dataset, studio
 from tests.factories import write_checkpoint
 
 NO_ATTENTION = {"attention_off": [2, 3, 4, 5]}
@@ -271,8 +271,8 @@ def test_a_truth_of_other_classes_is_told(at: Desk, tmp_path: Path) -> None:
     for number, size in enumerate(SIZES):
         (tmp_path / f"images/{number}.png").write_bytes(blobs(seed=10 + number, size=size))
     coco.write(tmp_path / "instances.json", Dataset(records, foreign, (Category(5, "tree"),)))
-    state = at.services.datasets.open(tmp_path / "images", tmp_path / "instances.json")
-    status, said = at.refusal(f"ablation-set/{state.id}")
+    dataset = open_dataset(at.services, tmp_path / "images", tmp_path / "instances.json")
+    status, said = at.refusal(f"ablation-set/{dataset}")
     assert status == 422
     assert "cell" in said
 

@@ -12,7 +12,7 @@ from app import api
 from app.services import Services
 from app.settings import Settings
 from comask.data import coco_samples
-from tests.app.standins import STAND_IN, BlobDetector, blobs, studio
+from tests.app.standins import PATIENCE, STAND_IN, BlobDetector, blobs, studio
 from tests.factories import coco_content, write_json
 
 Client = tuple[TestClient, Services, Path]
@@ -74,7 +74,7 @@ def ready(opened: TestClient, folder: Path, annotations: str | None = None) -> d
 
 
 def settled(opened: TestClient, dataset: str) -> dict[str, Any]:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found: dict[str, Any] = opened.get(f"/api/datasets/{dataset}").json()
         if found["state"] != "indexing":
@@ -446,7 +446,7 @@ def test_a_grid_without_a_dataset_is_one_sentence(client: Client, asked: dict[st
 
 
 def run_to_end(opened: TestClient, run: str) -> dict[str, Any]:
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         found: dict[str, Any] = opened.get(f"/api/runs/{run}").json()
         if found["stage"] != "running":

@@ -17,6 +17,7 @@ from fastapi.testclient import TestClient
 from app import api
 from app.services import Services
 from tests.app.planted import checkpoint, plant, worlds
+from tests.app.standins import open_dataset
 
 
 class Page:
@@ -166,15 +167,15 @@ def test_images_that_were_not_judged_come_last_and_say_nothing(page: Page) -> No
 
 
 def test_without_truth_nothing_is_judged(page: Page, tmp_path: Path) -> None:
-    state = page.services.datasets.open(tmp_path / "set/images/")
-    assert state.id != page.dataset
-    page.dataset = state.id
+    dataset = open_dataset(page.services, tmp_path / "set/images/")
+    assert dataset != page.dataset
+    page.dataset = dataset
     assert [row["fp"] for row in page.rows(sort="errors")] == [None, None, None]
     assert page.order(error="missed") == []
 
 
 def test_without_truth_there_are_still_scores(page: Page, tmp_path: Path) -> None:
-    page.dataset = page.services.datasets.open(tmp_path / "set/images/").id
+    page.dataset = open_dataset(page.services, tmp_path / "set/images/")
     identity = page.services.checkpoints.identity(checkpoint(page.services, "first"))
     for row, world in enumerate(worlds("first")):
         page.services.predictions.put(identity, f"d{page.dataset}-{row}", world.prediction())
@@ -191,5 +192,5 @@ def test_a_corrected_truth_is_judged_at_once(page: Page, tmp_path: Path) -> None
     content = json.loads(file.read_text())
     content["annotations"] = [one for one in content["annotations"] if one["image_id"] != 1]
     file.write_text(json.dumps(content))
-    assert page.services.datasets.open(tmp_path / "set/images", file).state == "ready"
+    open_dataset(page.services, tmp_path / "set/images", file)
     assert (page.rows()[0]["fn"], page.rows()[0]["fp"]) == (0, 3)

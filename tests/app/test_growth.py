@@ -23,7 +23,7 @@ from comask.annotation.records import Annotation, Dataset, ImageRecord
 from comask.run import Batch, Rules, ToLabel, begin_sheet, label_image
 from comask.run.labelling import Model
 from tests.app.planted import SQUARES, checkpoint
-from tests.app.standins import encode, studio
+from tests.app.standins import encode, open_dataset, studio
 from tests.evaluate.worlds import CATEGORIES, SIDE, World, moved
 
 FEW, MANY = 20, 160
@@ -155,11 +155,11 @@ def _plant(services: Services, folder: Path, images: int) -> str:
             annotations.append(coco.annotate(len(annotations) + 1, row + 1, 1, one.rle))
     dataset = Dataset(tuple(records), tuple(annotations), CATEGORIES)
     coco.write(home / "instances.json", dataset)
-    opened = services.datasets.open(home / "images", home / "instances.json")
+    opened = open_dataset(services, home / "images", home / "instances.json")
     identity = services.checkpoints.identity(checkpoint(services, "first"))
     for row in range(images):
-        services.predictions.put(identity, services.datasets.key(opened.id, row), prediction)
-    return opened.id
+        services.predictions.put(identity, services.datasets.key(opened, row), prediction)
+    return opened
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from app.canvas import label_asked
 from app.services import Services
 from comask.annotation.layout import Layout
 from tests.app.labelling import box, gesture, labelled, put, upload
-from tests.app.standins import studio
+from tests.app.standins import PATIENCE, studio
 
 ROOT = Path(__file__).resolve().parents[2]
 SQUARE = box(0, 3, 2, 5)
@@ -384,7 +384,7 @@ def test_while_a_dataset_is_opened_the_page_comes_back(client: Client, tmp_path:
         ):
             assert "Fetching" in sentence(answer, 503)
         read.set()
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while opened.get(place).status_code == 503 and time.monotonic() < until:
             time.sleep(0.02)
         assert opened.post(f"{place}/ops", json=sent).status_code == 200

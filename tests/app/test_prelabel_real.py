@@ -15,6 +15,7 @@ from comask.annotation.label_store import LabelStore
 from comask.annotation.store import Store
 from comask.predict import Predictor
 from tests.app.prelabelling import run, serve
+from tests.app.standins import open_dataset
 from tests.factories import write_checkpoint, write_json, write_picture
 
 Page = tuple[TestClient, Services, str]
@@ -61,9 +62,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     )
     settings = Settings(workspace=home / "workspace", assets=home / "assets", device="cpu")
     services = Services(settings)
-    state = services.datasets.open(home / "set/images", home / "set/instances.json")
+    dataset = open_dataset(services, home / "set/images", home / "set/instances.json")
     with serve(services) as client:
-        yield client, services, state.id
+        yield client, services, dataset
     services.close()
     own = set(threading.enumerate()) - others
     assert all(thread.name != "runner" for thread in own)
@@ -101,7 +102,7 @@ def test_the_studio_shows_what_the_command_line_has_put_into_its_store(page: Pag
         services.settings.workspace / "runs.sqlite", "--labels",
     ]  # fmt: skip
     assert cli.main([str(word) for word in words]) == 0
-    opened = services.datasets.open(home / "other").id
+    opened = open_dataset(services, home / "other")
     shown = client.get(f"/api/labels/d{opened}-0").json()
     assert [one["name"] for one in shown["categories"]] == ["cell", "nucleus"]
     assert {one["state"] for one in shown["instances"]} == {"proposed"}

@@ -19,7 +19,7 @@ from comask.checkpoint.native import CheckpointInfo
 from comask.cli import main as comask
 from comask.config import DetectionConfig, PreprocessingConfig
 from comask.predict import Predictor
-from tests.app.standins import blobs, wait_for_run
+from tests.app.standins import blobs, open_dataset, wait_for_run
 from tests.models import small_config, small_model
 
 SCORES = ("score", "class_score", "mask_iou")
@@ -85,15 +85,12 @@ def test_a_dataset_s_download_is_the_command_s_file_byte_for_byte(
     truth.write_text(json.dumps({"images": listed, "categories": [], "annotations": []}))
     file = services.checkpoints.find(None)
     assert file is not None
-    state = services.datasets.open(folder, truth)
-    found = services.datasets.get(state.id)
-    while found is None:
-        found = services.datasets.get(state.id)
-    address = f"/api/exports/all.json?dataset={state.id}&min_score=0.3"
+    dataset = open_dataset(services, folder, truth)
+    address = f"/api/exports/all.json?dataset={dataset}&min_score=0.3"
     waiting = client.get(address)
     assert waiting.status_code == 409
     assert "3 of 3 images have no result yet" in waiting.text
-    keys = [services.datasets.key(state.id, row) for row in range(3)]
+    keys = [services.datasets.key(dataset, row) for row in range(3)]
     wait_for_run(services, services.runner.start("test", file, keys))
     downloaded = client.get(address)
     words = ["prelabel", "--annotations", str(truth), "--images", str(folder), "--device", "cpu"]

@@ -26,7 +26,16 @@ from comask.data import images
 from comask.errors import CheckpointError, ConfigError, ImageError, InputError
 from comask.evaluate import matching
 from comask.run import Run
-from tests.app.standins import STAND_IN, BlobDetector, blobs, encode, studio, wait_for_run
+from tests.app.standins import (
+    PATIENCE,
+    STAND_IN,
+    BlobDetector,
+    blobs,
+    encode,
+    open_dataset,
+    studio,
+    wait_for_run,
+)
 from tests.factories import coco_content, write_json
 
 CHECKPOINT = CheckpointFile("c", Path("c.safetensors"), "bundled")
@@ -350,7 +359,7 @@ def test_the_page_waits_for_what_another_worker_is_at(tmp_path: Path) -> None:
     assert services.store.claim(run.row.id, "0.png", new_worker())
     images = tuple(services.images.find(f"d{dataset}-{row}") for row in range(2))
     mine = services.start_run("tab", file, images)  # type: ignore[arg-type]
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while services.prediction(file, f"d{dataset}-1") is None and time.monotonic() < until:
         time.sleep(0.01)
     assert detector.seen == 1
@@ -377,7 +386,7 @@ def test_a_run_leaves_its_overlaps_ready(tmp_path: Path) -> None:
     services = studio(tmp_path, samples=0)
     file = services.checkpoints.find(None)
     assert file is not None
-    dataset = _opened(services, home)
+    dataset = open_dataset(services, home)
     index = services.datasets.get(dataset)
     image = services.images.find(f"d{dataset}-0")
     assert index is not None
@@ -402,23 +411,13 @@ def _begun(services: Services, folder: Path, count: int) -> tuple[CheckpointFile
         (pictures / f"{seed}.png").write_bytes(blobs(seed=seed))
     file = services.checkpoints.find(None)
     assert file is not None
-    dataset = _opened(services, pictures)
+    dataset = open_dataset(services, pictures)
     index = services.datasets.get(dataset)
     assert index is not None
     run = Run.open(
         services.store, dataset=index.fingerprint, checkpoint=services.checkpoints.identity(file)
     )
     return file, dataset, run, pictures
-
-
-def _opened(services: Services, folder: Path) -> str:
-    state = services.datasets.open(folder)
-    until = time.monotonic() + 20
-    while state.state == "indexing" and time.monotonic() < until:
-        time.sleep(0.01)
-        state = services.datasets.state(state.id) or state
-    assert state.state == "ready", state.sentence
-    return state.id
 
 
 # -- runs ---------------------------------------------------------------------------------------

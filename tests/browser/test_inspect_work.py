@@ -52,7 +52,7 @@ class Slow:
 
     def wait(self, count: int) -> None:
         """Wait until so many pieces of work were stopped."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + PATIENCE
         while self.stopped < count and time.monotonic() < until:
             time.sleep(0.02)
         assert self.stopped == count
