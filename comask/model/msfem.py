@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.config import AttentionKind, NeckConfig
-from comask.model.norm import GroupNorm
+from comask.model.norm import GroupNorm, place_means
 
 
 class Msfem(nn.Module):
@@ -143,7 +143,7 @@ class ChannelGate(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Weigh the channels: (B, C, H, W) -> (B, C, 1, 1)."""
-        pooled = fused.mean(dim=(2, 3))
+        pooled = place_means(fused)
         gate = torch.sigmoid(self.excite(F.relu(self.squeeze(pooled))))
         return gate[:, :, None, None]
 
@@ -177,7 +177,9 @@ class ResidualChannelAttention(nn.Module):
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
         gated = fused * self.weights(fused)
-        return F.relu(gated + self.norm(self.conv(gated)), inplace=True)
+        refined = self.norm(self.conv(gated))
+        refined += gated
+        return F.relu(refined, inplace=True)
 
     def weights(self, fused: Tensor) -> Tensor:
         """Say what the fused map is multiplied by: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""

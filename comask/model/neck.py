@@ -45,7 +45,7 @@ class Neck(nn.Module):
         """Add each coarser map to the next finer: 4 x (B, C, h, w) -> the same."""
         merged = list(laterals)
         for k in range(len(merged) - 1, 0, -1):
-            merged[k - 1] = merged[k - 1] + F.interpolate(
-                merged[k], merged[k - 1].shape[-2:], mode="nearest"
-            )
+            coarser = F.interpolate(merged[k], merged[k - 1].shape[-2:], mode="nearest")
+            coarser += merged[k - 1]
+            merged[k - 1] = coarser
         return merged

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from comask.model.backbone import STRIDES
+from comask.model.norm import RegionNorm
 from comask.ops import boxes as box_ops
 from comask.ops.deform_roi_pool import deform_roi_pool
 from comask.structures import Size
 
 OUTPUT = 7  # bins a side of what the class head sees
-CHUNK = 64  # regions convolved at once: they stay in the cache, and memory stays bounded
+CHUNK = 32  # regions convolved at once: they stay in the cache, and memory stays bounded
 
 
 class AdaptivePool(nn.Module):
@@ -24,7 +25,7 @@ class AdaptivePool(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm2d(channels, affine=True)
+        self.norm = RegionNorm(channels)
         nn.init.zeros_(self.conv.weight)  # at first every cell weighs the same
 
     def forward(self, regions: Tensor) -> Tensor:
