@@ -215,7 +215,7 @@ def _level(
     coarse = msfem.views(merged)
     fused = msfem.fused(merged, coarse)
     output: Tensor = msfem.attention(fused)
-    weights: Tensor = msfem.attention.weights(fused)  # type: ignore[operator]
+    weights: Tensor = msfem.attention.weights(fused)
     return LevelLook(
         level=level,
         stride=stride,

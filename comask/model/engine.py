@@ -1,8 +1,8 @@
 """Parts of a model that OpenVINO runs, where it is installed: the same numbers, sooner on CPUs.
 
-Features and the adaptive pooling are compiled, in float32 on purpose: left alone, OpenVINO takes
-bfloat16 where the processor has it. Everything else stays with PyTorch, and so do gradients and
-whoever asks the parts one by one.
+Backbone and neck are compiled up to the last convolution of every level, in float32 on purpose:
+left alone, OpenVINO takes bfloat16 where the processor has it. That convolution is done by tiles,
+sooner, with PyTorch, as all else is; so are gradients, and whatever asks the parts one by one.
 """
 
 import importlib.util
@@ -16,19 +16,17 @@ from torch import Tensor, nn
 
 from comask.errors import InputError
 from comask.model.comask import CoMask
-from comask.model.roi_pool import AdaptivePool, LevelPool
 
 Engine = Literal["torch", "openvino"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 EXAMPLE = 256  # pixels a side while a part is read; any size may follow
-REGION = 14  # cells a side of what the adaptive pooling takes in
 
 Run = Callable[[Tensor], list[Tensor]]
 
 
 class CompiledCoMask(CoMask):
-    """A CoMask whose features and whose adaptive pooling are OpenVINO's."""
+    """A CoMask whose features are OpenVINO's."""
 
     def __init__(self, model: CoMask) -> None:
         """Take over a folded model's parts; raises InputError where OpenVINO is missing."""
@@ -37,35 +35,17 @@ class CompiledCoMask(CoMask):
             super().__init__(model.config)
         for name, part in list(model.named_children()):
             self.add_module(name, part)
-        self._described = compiled(_Features(model), (1, EXAMPLE, EXAMPLE, 3), (1, -1, -1, 3))
-        for level in self.class_head.pool.levels:
-            if isinstance(level, LevelPool) and isinstance(level.pool, AdaptivePool):
-                level.add_module("pool", CompiledPool(level.pool))
+        self._gated = compiled(_Gated(model))
         self.eval()
 
     def features(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """Describe images at five scales: (B, 3, H, W) -> P2 .. P6, (B, C, H / s, W / s)."""
         if torch.is_grad_enabled():
             return super().features(tensor)
-        images = [self._described(image[None]) for image in tensor]
-        return self.neck.pyramid([torch.cat(level) for level in zip(*images, strict=True)])
-
-
-class CompiledPool(nn.Module):
-    """An adaptive pooling that OpenVINO runs."""
-
-    def __init__(self, pool: AdaptivePool) -> None:
-        super().__init__()
-        self.plain = pool
-        channels = pool.conv.in_channels
-        self._pooled = compiled(pool, (2, REGION, REGION, channels), (-1, REGION, REGION, channels))
-
-    def forward(self, regions: Tensor) -> Tensor:
-        """Pool cells by their own weights: (R, C, 14, 14) -> (R, C, 7, 7)."""
-        if torch.is_grad_enabled() or not len(regions):
-            pooled: Tensor = self.plain(regions)
-            return pooled
-        return self._pooled(regions)[0]
+        images = [self._gated(image[None]) for image in tensor]
+        gated = [torch.cat(level) for level in zip(*images, strict=True)]
+        pairs = zip(self.neck.modules_of_levels(), gated, strict=True)
+        return self.neck.pyramid([msfem.attention.finished(level) for msfem, level in pairs])
 
 
 def demand_openvino() -> None:
@@ -77,13 +57,10 @@ def demand_openvino() -> None:
         )
 
 
-def compiled(part: nn.Module, example: tuple[int, ...], shape: tuple[int, ...]) -> Run:
-    """Compile a part that takes one map and gives some: channels first, stored channels last.
+def compiled(part: nn.Module) -> Run:
+    """Compile a part, in eval mode and on the CPU, that takes one image and gives some maps.
 
-    Args:
-        part: in eval mode, on the CPU.
-        example: a size to read it at, channels last.
-        shape: the sizes that it shall take, channels last; -1 is any.
+    OpenVINO sees channels last, as maps lie in memory: (1, 3, H, W) is (1, H, W, 3) to it.
     """
     import openvino
     from openvino.frontend import FrontEndManager
@@ -92,10 +69,12 @@ def compiled(part: nn.Module, example: tuple[int, ...], shape: tuple[int, ...]) 
     # not openvino.convert_model, which reports to its makers
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # that tracing is deprecated, and what it can't see
-        decoder = TorchScriptPythonDecoder(_Turned(part), example_input=(torch.zeros(example),))
+        decoder = TorchScriptPythonDecoder(
+            _Turned(part), example_input=(torch.zeros(1, EXAMPLE, EXAMPLE, 3),)
+        )
     front = FrontEndManager().load_by_framework("pytorch")
     graph = front.convert(front.load(decoder))
-    graph.reshape(openvino.PartialShape(list(shape)))
+    graph.reshape(openvino.PartialShape([1, -1, -1, 3]))
     options = {
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -123,16 +102,17 @@ def _core() -> Any:
     return openvino.Core()
 
 
-class _Features(nn.Module):
-    """Backbone and neck as one part: an image -> P2 .. P5."""
+class _Gated(nn.Module):
+    """Backbone and neck as one part: an image -> what the last convolution of P2 .. P5 sees."""
 
     def __init__(self, model: CoMask) -> None:
         super().__init__()
         self.backbone, self.neck = model.backbone, model.neck
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        levels: tuple[Tensor, ...] = self.neck(self.backbone(image))
-        return levels[:-1]
+        levels = self.neck.merged(self.backbone(image))
+        pairs = zip(self.neck.modules_of_levels(), levels, strict=True)
+        return tuple(m.attention.gated(m.fused(level, m.views(level))) for m, level in pairs)
 
 
 class _Turned(nn.Module):

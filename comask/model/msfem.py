@@ -28,7 +28,7 @@ class Msfem(nn.Module):
             for depth in depths
         )
         self.fuse = nn.Conv2d(config.branches * channels, channels, 1)
-        self.attention = _ATTENTION[config.attention](channels)
+        self.attention: Attention = _ATTENTION[config.attention](channels)
 
     def forward(self, level: Tensor) -> Tensor:
         """Enrich one level: (B, C, H, W) -> (B, C, H, W), never negative."""
@@ -157,7 +157,15 @@ class ChannelAttention(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
-        return F.relu(fused * self.weights(fused))
+        return self.finished(self.gated(fused))
+
+    def gated(self, fused: Tensor) -> Tensor:
+        """Weigh the channels: (B, C, H, W) -> (B, C, H, W)."""
+        return fused * self.weights(fused)
+
+    def finished(self, gated: Tensor) -> Tensor:
+        """Do what follows the gate: (B, C, H, W) -> (B, C, H, W)."""
+        return F.relu(gated)
 
     def weights(self, fused: Tensor) -> Tensor:
         """Say what the fused map is multiplied by: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""
@@ -176,8 +184,15 @@ class ResidualChannelAttention(nn.Module):
 
     def forward(self, fused: Tensor) -> Tensor:
         """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
-        gated = fused * self.weights(fused)
-        refined = self.norm(self.conv(gated))
+        return self.finished(self.gated(fused))
+
+    def gated(self, fused: Tensor) -> Tensor:
+        """Weigh the channels: (B, C, H, W) -> (B, C, H, W)."""
+        return fused * self.weights(fused)
+
+    def finished(self, gated: Tensor) -> Tensor:
+        """Do what follows the gate: (B, C, H, W) -> (B, C, H, W)."""
+        refined: Tensor = self.norm(self.conv(gated))
         refined += gated
         return F.relu(refined, inplace=True)
 
@@ -200,6 +215,14 @@ class SpatialChannelAttention(nn.Module):
         attended: Tensor = self.rca(fused * self._positions(fused))
         return attended
 
+    def gated(self, fused: Tensor) -> Tensor:
+        """Weigh positions and channels: (B, C, H, W) -> (B, C, H, W)."""
+        return self.rca.gated(fused * self._positions(fused))
+
+    def finished(self, gated: Tensor) -> Tensor:
+        """Do what follows the gates: (B, C, H, W) -> (B, C, H, W)."""
+        return self.rca.finished(gated)
+
     def weights(self, fused: Tensor) -> Tensor:
         """Say what the fused map is multiplied by: (B, C, H, W) -> the same, in 0 .. 1."""
         positions = self._positions(fused)
@@ -211,7 +234,8 @@ class SpatialChannelAttention(nn.Module):
         return torch.sigmoid(self.position(summary))
 
 
-_ATTENTION: dict[AttentionKind, Callable[[int], nn.Module]] = {
+Attention = ChannelAttention | ResidualChannelAttention | SpatialChannelAttention
+_ATTENTION: dict[AttentionKind, Callable[[int], Attention]] = {
     "rca": ResidualChannelAttention,
     "ca": ChannelAttention,
     "sca": SpatialChannelAttention,

@@ -29,6 +29,10 @@ class Neck(nn.Module):
         levels = [msfem(m) for msfem, m in zip(self.msfem, self.merged(stages), strict=True)]
         return self.pyramid(levels)
 
+    def modules_of_levels(self) -> list[Msfem]:
+        """List the MSFEM of P2 .. P5."""
+        return [part for part in self.msfem if isinstance(part, Msfem)]
+
     def pyramid(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Add P6, which serves the proposals only: P2 .. P5 -> P2 .. P6."""
         return (*levels, levels[-1][:, :, ::2, ::2])

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,9 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = small_config(NeckConfig(channels=32, branches=3))
 
 
-@pytest.fixture(scope="module")
-def engines() -> tuple[CompiledCoMask, CoMask]:
-    model = small_model(CONFIG)
+@pytest.fixture(scope="module", params=["rca", "ca", "sca"])
+def engines(request: pytest.FixtureRequest) -> tuple[CompiledCoMask, CoMask]:
+    model = small_model(replace(CONFIG, neck=replace(CONFIG.neck, attention=request.param)))
     return CompiledCoMask(folded(model)), model
 
 
@@ -71,7 +72,7 @@ from comask.model.engine import compiled
 
 faulthandler.enable()  # gives signals a stack of their own, as pytest does
 signal.signal(signal.SIGCHLD, lambda *_: None)  # as torch's loaders of data do
-two = [compiled(nn.Conv2d(3, 3, 1), (1, 8, 8, 3), (1, -1, -1, 3)) for _ in range(2)]
+two = [compiled(nn.Conv2d(3, 3, 1)) for _ in range(2)]
 while two:
     two.pop(0)  # the first goes first
     gc.collect()
