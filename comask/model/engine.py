@@ -43,9 +43,7 @@ class CompiledCoMask(CoMask):
         if torch.is_grad_enabled():
             return super().features(tensor)
         images = [self._gated(image[None]) for image in tensor]
-        gated = [torch.cat(level) for level in zip(*images, strict=True)]
-        pairs = zip(self.neck.modules_of_levels(), gated, strict=True)
-        return self.neck.pyramid([msfem.attention.finished(level) for msfem, level in pairs])
+        return self.neck.finished([torch.cat(level) for level in zip(*images, strict=True)])
 
 
 def demand_openvino() -> None:
@@ -110,9 +108,7 @@ class _Gated(nn.Module):
         self.backbone, self.neck = model.backbone, model.neck
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        levels = self.neck.merged(self.backbone(image))
-        pairs = zip(self.neck.modules_of_levels(), levels, strict=True)
-        return tuple(m.attention.gated(m.fused(level, m.views(level))) for m, level in pairs)
+        return self.neck.gated(self.backbone(image))
 
 
 class _Turned(nn.Module):

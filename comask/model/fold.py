@@ -45,7 +45,7 @@ def in_bfloat16(twin: CoMask) -> CoMask:
 class TiledConv(nn.Conv2d):
     """A 3x3 convolution that works by tiles where that is faster: float32, on a CPU, wide maps.
 
-    Where gradients are asked for, or its graph, it is a plain one.
+    Where gradients are asked for it is a plain one.
     """
 
     kernel: Tensor
@@ -59,8 +59,7 @@ class TiledConv(nn.Conv2d):
     def _is_plain(self, features: Tensor) -> bool:
         places = features.shape[0] * features.shape[2] * features.shape[3]
         wide = places >= PLACES and features.device.type == "cpu"
-        asked = torch.is_grad_enabled() or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-        return asked or not wide or features.dtype != torch.float32
+        return torch.is_grad_enabled() or not wide or features.dtype != torch.float32
 
 
 class CellsConv(nn.Conv2d):

@@ -36,6 +36,10 @@ class Msfem(nn.Module):
         enriched: Tensor = self.attention(fused)
         return enriched
 
+    def gated(self, level: Tensor) -> Tensor:
+        """Do all of it but what follows the attention's gate: (B, C, H, W) -> (B, C, H, W)."""
+        return self.attention.gated(self.fused(level, self.views(level)))
+
     def views(
         self, level: Tensor, silent: Collection[int] = (), known: Sequence[Tensor] = ()
     ) -> list[Tensor]:
@@ -173,33 +177,19 @@ class ChannelAttention(nn.Module):
         return gate
 
 
-class ResidualChannelAttention(nn.Module):
+class ResidualChannelAttention(ChannelAttention):
     """RCA: gated channels plus a normalised 3x3 convolution of them, then ReLU."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gate = ChannelGate(channels)
+        super().__init__(channels)
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.norm = GroupNorm(channels)
 
-    def forward(self, fused: Tensor) -> Tensor:
-        """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
-        return self.finished(self.gated(fused))
-
-    def gated(self, fused: Tensor) -> Tensor:
-        """Weigh the channels: (B, C, H, W) -> (B, C, H, W)."""
-        return fused * self.weights(fused)
-
     def finished(self, gated: Tensor) -> Tensor:
-        """Do what follows the gate: (B, C, H, W) -> (B, C, H, W)."""
+        """Refine what the gate gave: (B, C, H, W) -> (B, C, H, W)."""
         refined: Tensor = self.norm(self.conv(gated))
         refined += gated
         return F.relu(refined, inplace=True)
-
-    def weights(self, fused: Tensor) -> Tensor:
-        """Say what the fused map is multiplied by: (B, C, H, W) -> (B, C, 1, 1) in 0 .. 1."""
-        gate: Tensor = self.gate(fused)
-        return gate
 
 
 class SpatialChannelAttention(nn.Module):
@@ -234,7 +224,7 @@ class SpatialChannelAttention(nn.Module):
         return torch.sigmoid(self.position(summary))
 
 
-Attention = ChannelAttention | ResidualChannelAttention | SpatialChannelAttention
+Attention = ChannelAttention | SpatialChannelAttention
 _ATTENTION: dict[AttentionKind, Callable[[int], Attention]] = {
     "rca": ResidualChannelAttention,
     "ca": ChannelAttention,

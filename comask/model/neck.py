@@ -1,6 +1,6 @@
 """The pyramid: laterals, the top-down path, one MSFEM a level (spec section 3.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -29,9 +29,18 @@ class Neck(nn.Module):
         levels = [msfem(m) for msfem, m in zip(self.msfem, self.merged(stages), strict=True)]
         return self.pyramid(levels)
 
-    def modules_of_levels(self) -> list[Msfem]:
-        """List the MSFEM of P2 .. P5."""
-        return [part for part in self.msfem if isinstance(part, Msfem)]
+    def gated(self, stages: list[Tensor]) -> tuple[Tensor, ...]:
+        """Do all but what follows the gates: C2 .. C5, 4 x (B, C_k, h, w) -> 4 x (B, C, h, w)."""
+        pairs = zip(self._levels(), self.merged(stages), strict=True)
+        return tuple(msfem.gated(level) for msfem, level in pairs)
+
+    def finished(self, gated: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Do what follows the gates: 4 x (B, C, h, w) -> P2 .. P6, (B, C, H / s, W / s) each."""
+        pairs = zip(self._levels(), gated, strict=True)
+        return self.pyramid([msfem.attention.finished(level) for msfem, level in pairs])
+
+    def _levels(self) -> Iterator[Msfem]:
+        return (msfem for msfem in self.msfem if isinstance(msfem, Msfem))
 
     def pyramid(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Add P6, which serves the proposals only: P2 .. P5 -> P2 .. P6."""

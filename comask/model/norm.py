@@ -40,8 +40,7 @@ class RegionNorm(nn.InstanceNorm2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise each channel of each region: (R, C, H, W) -> the same, float32 at least."""
-        tracing = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-        if self.training or tracing or features.device.type != "cpu":
+        if self.training or features.device.type != "cpu":
             turned: Tensor = super().forward(features)
             return turned
         size = features.shape[2:]
