@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -213,10 +213,11 @@ def _serve_behind(settings: Settings, listener: socket.socket, lifeline: Connect
         threading.Thread(target=_stop_at_end, args=(server, lifeline), daemon=True).start()
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # Ctrl+C reaches both processes
-        return
+        pass
     except ComaskError as error:
         print(f"launch.py: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
+    _leave(0)
 
 
 def _stop_at_end(server: "uvicorn.Server", lifeline: Connection) -> None:
@@ -265,5 +266,15 @@ def _open_when_ready(address: str) -> None:
     webbrowser.open(address)
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process without the endings of its libraries; ours is closed by now.
+
+    Torch's abort the process where one of its threads is still at work.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())

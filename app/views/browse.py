@@ -1,11 +1,12 @@
 """The page Browse: the canvas with what is open, and the controls on top of its left rail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import gradio as gr
+from gradio.components import Component
 
 from app.actions import browse, checkpoints, judge, predict
 from app.canvas import payload
@@ -145,7 +146,8 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
             *values, shown = given
             held = browse.picked(held, services, shown)
             after = browse.led(held, action(held, *values), None if again else shown)
-            return {session: after, **render(view, after, services)}
+            chosen = dict(zip(inputs, values, strict=True))
+            return {session: after, **render(view, after, services, chosen)}
 
         event = listen(
             handle,
@@ -192,13 +194,19 @@ def wire(view: BrowseView, session: gr.State, page: gr.Blocks, services: Service
         trigger_mode="always_last",
         **quiet,
     )
-    on(view.source.input, lambda s, name: browse.switched(s, services, name), view.source)
+    on(
+        view.source.input,
+        lambda s, name: browse.switched(s, services, name),
+        view.source,
+        trigger_mode="always_last",
+    )
     on(view.canvas.open_sample, lambda s: browse.switched(s, services, "samples"))
     on(view.files.uploaded, taken, view.files, trigger_mode="always_last")
     on(
         view.checkpoint.input,
         lambda s, name: checkpoints.chosen(s, services, name),
         view.checkpoint,
+        trigger_mode="always_last",
     )
     on(
         view.checkpoint_upload.upload,
@@ -225,8 +233,17 @@ async def news(view: BrowseView, session: Session, services: Services) -> AsyncI
     yield {view.canvas: gr.skip()}
 
 
-def render(view: BrowseView, session: Session, services: Services) -> Changes:
-    """Show a session: every component of the page."""
+def render(
+    view: BrowseView,
+    session: Session,
+    services: Services,
+    chosen: Mapping[Component, object] | None = None,
+) -> Changes:
+    """Show a session: every component of the page.
+
+    ``chosen`` is what controls had when this was asked for; one that already shows what it should
+    is left alone, so that a choice made meanwhile stays.
+    """
     file = services.checkpoints.find(session.checkpoint)
     images = browse.list_open(session, services)
     uploads = len(services.images.listed("uploads"))
@@ -236,13 +253,18 @@ def render(view: BrowseView, session: Session, services: Services) -> Changes:
         ("Dataset", "dataset"),
     ]
     progress = predict.progress(session, services)
+
+    def told(control: Component, value: object) -> dict[str, Any]:
+        return {} if chosen and control in chosen and chosen[control] == value else {"value": value}
+
     return {
         view.canvas: gr.HTML(value=canvas_value(session, file, progress, services)),
-        view.source: gr.Radio(choices=choices, value=session.source),
+        view.source: gr.Radio(choices=choices, **told(view.source, session.source)),
         view.files: gr.HTML(about=about_files(session, file, services)),
         view.remove: gr.Button(visible=session.source == "uploads" and bool(images)),
         view.checkpoint: gr.Dropdown(
-            choices=checkpoints.choices(services), value=file.name if file else None
+            choices=checkpoints.choices(services),
+            **told(view.checkpoint, file.name if file else None),
         ),
         view.checkpoint_upload: gr.UploadButton(value=None),
         view.hint: "" if file else checkpoints.none_yet(services),

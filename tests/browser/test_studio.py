@@ -160,6 +160,29 @@ def test_uploads_are_there_after_a_reload_and_can_be_removed(site: Site, page: P
     until(page, "s.total > 0")
 
 
+def test_of_two_quick_choices_the_later_one_holds(shared_site: Site, page: Page) -> None:
+    show(page, shared_site)
+    page.evaluate(  # the server takes its time with every event
+        """() => {
+          const send = window.fetch;
+          window.fetch = async (url, asked) => {
+            if (String(url).includes("/queue/join")) {
+              window.asked = (window.asked ?? 0) + 1;
+              await new Promise((done) => setTimeout(done, 1000));
+            }
+            return send(url, asked);
+          };
+        }"""
+    )
+    page.locator("#source").get_by_text("Dataset").click()
+    page.wait_for_function("window.asked")
+    page.locator("#source").get_by_text("Samples").click()
+    # what was chosen first comes, and goes again
+    page.wait_for_function("window.studio.state().place.source === 'dataset'")
+    until(page, "s.place.source === 'samples' && s.total > 0")
+    expect(page.locator("#source input:checked")).to_have_value("samples")
+
+
 def test_a_folder_of_images_can_be_dropped(site: Site, page: Page) -> None:
     show(page, site)
     page.evaluate(

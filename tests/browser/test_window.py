@@ -65,7 +65,7 @@ def used(
     )
     lines = [line for line in told.stdout.splitlines() if line.startswith("{")]
     assert lines, told.stdout + told.stderr
-    return json.loads(lines[0]), folder, told.returncode
+    return {**json.loads(lines[0]), "said": told.stderr}, folder, told.returncode
 
 
 def missing(reason: str) -> NoReturn:
@@ -112,7 +112,7 @@ def test_closing_waits_for_a_label_and_ends_well(used: Used) -> None:
     with sqlite3.connect(folder / "workspace" / "runs.sqlite") as store:
         (gestures,) = store.execute("SELECT count(*) FROM comask_acts").fetchone()
     assert gestures == 1
-    assert code == 0
+    assert code == 0, seen["said"]
 
 
 def test_in_a_browser_no_dialog_is_offered(page: Page, site: Site) -> None:

@@ -5,22 +5,25 @@ It is a program of its own, because a window wants a process' first thread:
 dialog answers, ``SAVED`` the file that the dialog for a download answers.
 """
 
+import faulthandler
 import importlib
 import json
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 240.0  # seconds; a busy machine is slow, not wrong
+LIMIT = 540.0  # seconds for everything; where it stands then is told, and it ends
 
 PAGE = """(() => {
   const s = window.studio?.state();
   return s && s.ready ? {total: s.total, document: s.document, title: document.title} : null;
 })()"""
-PRESS = "document.querySelector('[data-testid=%s]').click()"
+PRESS = "(() => { const at = document.querySelector('%s'); at?.click(); return !!at; })()"
 FIELD = "document.querySelector('[data-testid=folder]').value"
 LABELLING = """(() => {
   const s = window.studio?.state();
@@ -44,34 +47,58 @@ GESTURE = """(() => {
 
 def main(workspace: str, chosen: str, saved: str) -> int:
     """Start the Studio in a window with a person at it."""
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
     sys.path.insert(0, str(ROOT))
     launch = importlib.import_module("launch")
-    person = threading.Thread(target=_use, args=(chosen, saved), daemon=True)
-    person.start()
+    threading.Thread(target=_person, args=(chosen, saved), daemon=True).start()
     code: int = launch.main(["--window", "--workspace", workspace])
     return code
 
 
-def _use(chosen: str, saved: str) -> None:
+def _person(chosen: str, saved: str) -> None:
     toolkit = importlib.import_module("webview")
     _until(lambda: toolkit.windows)
     (view,) = toolkit.windows
+    try:
+        seen = _use(view, chosen, saved)
+    except Exception:  # whatever it was: a person who is gone must not leave the window open
+        traceback.print_exc()
+    else:
+        sys.stdout.write(json.dumps(seen) + "\n")
+        sys.stdout.flush()
+    view.native.destroy_trigger.emit()  # comes where the cross of the window's frame comes
+
+
+def _use(view: Any, chosen: str, saved: str) -> dict[str, Any]:
     view.events.loaded.wait(PATIENCE)
-    seen = _until(lambda: (view.evaluate_js(PAGE) or {}).get("total") and view.evaluate_js(PAGE))
+    seen: dict[str, Any] = _page(view)
     seen |= {"size": [view.width, view.height], "frame": view.native.windowTitle()}
     _choose_folder(view, chosen, seen)
     _download(view, Path(saved), seen)
     _label(view, seen)
-    sys.stdout.write(json.dumps(seen) + "\n")
-    sys.stdout.flush()
-    view.native.destroy_trigger.emit()  # comes where the cross of the window's frame comes
+    return seen
+
+
+def _page(view: Any) -> Any:
+    """Wait for a page that shows something, and say what it shows."""
+    found: list[Any] = []
+
+    def shows() -> bool:
+        found.append(view.evaluate_js(PAGE))
+        return bool(found[-1] and found[-1]["total"])
+
+    _until(shows)
+    return found[-1]
+
+
+def _press(view: Any, selector: str) -> None:
+    _until(lambda: view.evaluate_js(PRESS % selector))
 
 
 def _choose_folder(view: Any, chosen: str, seen: dict[str, Any]) -> None:
     view.create_file_dialog = lambda *_asked, **_more: (chosen,)
-    view.evaluate_js("document.querySelector('#source input[value=dataset]').click()")
-    _until(lambda: view.evaluate_js("!!document.querySelector('[data-testid=folder-browse]')"))
-    view.evaluate_js(PRESS % "folder-browse")
+    _press(view, "#source input[value=dataset]")
+    _press(view, "[data-testid=folder-browse]")
     seen["folder"] = _until(lambda: view.evaluate_js(FIELD))
 
 
@@ -93,9 +120,9 @@ def _download(view: Any, saved: Path, seen: dict[str, Any]) -> None:
 
 
 def _label(view: Any, seen: dict[str, Any]) -> None:
-    view.evaluate_js("document.querySelector('#source input[value=samples]').click()")
-    _until(lambda: view.evaluate_js(PAGE))
-    view.evaluate_js(PRESS % "page-label")
+    _press(view, "#source input[value=samples]")
+    _page(view)
+    _press(view, "[data-testid=page-label]")
     seen["label"] = _until(lambda: view.evaluate_js(LABELLING))
     seen["pending"] = view.evaluate_js(GESTURE)
 
