@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if flags.window:
             return _serve_in_window(settings, listener)
         return _serve(settings, listener, open_browser=flags.open)
+    except KeyboardInterrupt:
+        return 0
     except ComaskError as error:
         print(f"launch.py: {error}", file=sys.stderr)
         return 2
@@ -173,10 +175,7 @@ def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -
     if open_browser:
         address = _address(settings, listener)
         threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
-    try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        return 0
+    server.run(sockets=[listener])
     return 0
 
 

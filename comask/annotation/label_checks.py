@@ -137,7 +137,8 @@ def _label(label: Label, size: Size, is_plain: bool) -> Label:
     _extra(label.extra, name)
     for field in ("class_score", "instability", "disagreement"):
         _score(getattr(label, field), f"{name}: its {field}", 0, 1)
-    return replace(label, mask=_mask(label.mask, size, name, is_plain))
+    mask = _mask(label.mask, size, name, is_plain)
+    return label if mask == label.mask else replace(label, mask=mask)
 
 
 def _fields(label: Label, name: str) -> None:

@@ -90,20 +90,15 @@ def _inside(logits: NDArray[Any], frames: Doubles, around: Doubles) -> NDArray[n
     places = (points - frames[:, None, :2]) / sides[:, None] * cells - 0.5  # (N, 56, 2), in cells
     held = ((places > -0.5) & (places < cells - 0.5)).transpose(2, 0, 1)  # x, y: (N, 56) each
     probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
-    rows = _between(probabilities, places[..., 1])  # (N, 56, 28)
-    found = _between(rows.transpose(0, 2, 1), places[..., 0]).transpose(0, 2, 1)
+    across, down = (_between(places[..., axis], cells) for axis in (0, 1))
+    found = down @ probabilities @ across.transpose(0, 2, 1)
     return np.asarray((found > 0.5) & held[1][:, :, None] & held[0][:, None, :])
 
 
-def _between(values: Doubles, places: Doubles) -> Doubles:
-    """Interpolate along the second axis: (N, n, m) at (N, h) -> (N, h, m)."""
-    last = values.shape[1] - 1
-    places = places.clip(0, last)
-    low = places.astype(np.int64)
-    share = (places - low)[..., None]
-    lower = np.take_along_axis(values, low[..., None], axis=1)
-    upper = np.take_along_axis(values, (low + 1).clip(max=last)[..., None], axis=1)
-    return np.asarray(lower * (1 - share) + upper * share)
+def _between(places: Doubles, cells: int) -> Doubles:
+    """Weigh the cells on both sides of each place: (N, h) -> (N, h, cells), rows that sum to 1."""
+    apart = places.clip(0, cells - 1)[..., None] - np.arange(cells)
+    return np.asarray((1 - abs(apart)).clip(0))
 
 
 def _doubles(values: NDArray[Any]) -> Doubles:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import numpy as np
+
 from comask.annotation import rle
 from comask.annotation.classes import plain
 from comask.annotation.index import DatasetIndex
@@ -229,13 +231,13 @@ def _choose(
     Returns their rows, and for each the IoU with the nearest that was there before; None for none.
     """
     own = [masks[row] for row in rows]
-    others, each_other = rle.iou(own, there), rle.iou(own, own)
+    nearest = rle.iou(own, there).max(axis=1, initial=0.0)
+    each_other = rle.iou(own, own)
+    taken = nearest.copy()  # the most that anything there or chosen overlaps with each
     chosen: dict[int, float | None] = {}
-    places: list[int] = []
     for place, row in enumerate(rows):
-        nearest = float(others[place].max(initial=0.0))
-        if max([nearest, *each_other[place, places].tolist()]) >= limit:
+        if taken[place] >= limit:
             continue
-        places.append(place)
-        chosen[row] = nearest or None
+        chosen[row] = float(nearest[place]) or None
+        np.maximum(taken, each_other[place], out=taken)
     return chosen

@@ -63,7 +63,7 @@ window.key = (key) => {
   find('canvas').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
 };
 """
-TRIES = 4  # a busy machine may still be drawing when nothing has moved for a while
+TRIES = 5  # each with more patience: a busy machine may still draw when nothing has moved
 # what depends on the way that led there, on who looks, or on the clock
 PASSING = ("paint", "hovered", "url", "size", "loading", "pending", "error", "label")
 
@@ -84,9 +84,9 @@ def test_every_state_has_an_address_that_opens_it_again(
             run_over_all(page)
         elif step:
             page.evaluate(step)
-        for _ in range(TRIES):
-            before, seen = settled(page)
-            after, there = opened_again(page, browser, before)
+        for looks in range(1, TRIES + 1):
+            before, seen = settled(page, looks)
+            after, there = opened_again(page, browser, before, looks)
             if after == before and unlike(seen, there) <= 0.001:
                 break
         assert after == before, name
@@ -94,7 +94,7 @@ def test_every_state_has_an_address_that_opens_it_again(
 
 
 def opened_again(
-    page: Page, browser: Browser, told: dict[str, Any]
+    page: Page, browser: Browser, told: dict[str, Any], looks: int
 ) -> tuple[dict[str, Any], bytes]:
     """Open the page's address in a fresh browser; what is there then, and its picture."""
     fresh = browser.new_context(viewport=page.viewport_size)
@@ -107,13 +107,13 @@ def opened_again(
         arg={"front": told["front"], "document": told["document"]},
         timeout=PATIENCE,
     )
-    found = settled(again)
+    found = settled(again, looks)
     fresh.close()
     return found
 
 
-def settled(page: Page) -> tuple[dict[str, Any], bytes]:
-    """Wait until the page has not changed for a while; its state and its picture."""
+def settled(page: Page, looks: int) -> tuple[dict[str, Any], bytes]:
+    """Wait until the page has not changed for that many looks; its state and its picture."""
     page.mouse.move(1, 1)
     page.evaluate("document.activeElement?.blur()")
     last, same = b"", 0
@@ -122,7 +122,7 @@ def settled(page: Page) -> tuple[dict[str, Any], bytes]:
         now = page.screenshot(animations="disabled", caret="hide")
         same = same + 1 if now == last else 0
         last = now
-        if same >= 4:
+        if same >= looks:
             break
     told = {name: value for name, value in state(page).items() if name not in PASSING}
     if told["front"] != "viewer":
