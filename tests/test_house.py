@@ -49,7 +49,7 @@ def test_the_readme_spells_the_two_commands_and_ci_runs_the_second() -> None:
     assert commands == [
         "python -m pip install -e . -c constraints.txt && python launch.py",
         'python -m pip install -e ".[test]" -c constraints.txt && '
-        "python -m pytest -n 2 --dist loadfile",
+        "OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadfile",
     ]
     assert read(".ci/run").splitlines()[-1] == commands[1]
 
