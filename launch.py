@@ -11,6 +11,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if flags.window:
             return _serve_in_window(settings, listener)
-        return _serve(settings, listener, open_browser=flags.open)
+        _serve(settings, listener, open_browser=flags.open)
     except KeyboardInterrupt:
         return 0
     except ComaskError as error:
@@ -170,13 +171,14 @@ def _port_sentence(settings: Settings, error: OSError) -> str:
     )
 
 
-def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -> int:
+def _serve(settings: Settings, listener: socket.socket, *, open_browser: bool) -> NoReturn:
     server = _server(settings, listener)
     if open_browser:
         address = _address(settings, listener)
         threading.Thread(target=_open_when_ready, args=(address,), daemon=True).start()
-    server.run(sockets=[listener])
-    return 0
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    _leave(0)
 
 
 def _serve_in_window(settings: Settings, listener: socket.socket) -> int:
@@ -266,9 +268,10 @@ def _open_when_ready(address: str) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process without the endings of its libraries; ours is closed by now.
+    """End a server's process at once; all that has to be closed is closed by now.
 
-    Torch's abort the process where one of its threads is still at work.
+    Python's own end aborts the process where a thread is in the middle of an operation of torch's,
+    as in a pass that takes longer than closing waits.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -276,4 +279,4 @@ def _leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _leave(main())
+    sys.exit(main())

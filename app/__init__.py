@@ -7,3 +7,5 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["GRADIO_SHARE"] = "False"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Gradio asks for the drawing library's backend, which would load Qt into the server where it is
+os.environ["MPLBACKEND"] = "agg"

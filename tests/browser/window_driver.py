@@ -21,7 +21,8 @@ LIMIT = 540.0  # seconds for everything; where it stands then is told, and it en
 
 PAGE = """(() => {
   const s = window.studio?.state();
-  return s && s.ready ? {total: s.total, document: s.document, title: document.title} : null;
+  if (!s?.ready || !s.total) return null;
+  return {total: s.total, document: s.document, title: document.title};
 })()"""
 PRESS = "(() => { const at = document.querySelector('%s'); at?.click(); return !!at; })()"
 FIELD = "document.querySelector('[data-testid=folder]').value"
@@ -71,24 +72,12 @@ def _person(chosen: str, saved: str) -> None:
 
 def _use(view: Any, chosen: str, saved: str) -> dict[str, Any]:
     view.events.loaded.wait(PATIENCE)
-    seen: dict[str, Any] = _page(view)
+    seen: dict[str, Any] = _until(lambda: view.evaluate_js(PAGE))
     seen |= {"size": [view.width, view.height], "frame": view.native.windowTitle()}
     _choose_folder(view, chosen, seen)
     _download(view, Path(saved), seen)
     _label(view, seen)
     return seen
-
-
-def _page(view: Any) -> Any:
-    """Wait for a page that shows something, and say what it shows."""
-    found: list[Any] = []
-
-    def shows() -> bool:
-        found.append(view.evaluate_js(PAGE))
-        return bool(found[-1] and found[-1]["total"])
-
-    _until(shows)
-    return found[-1]
 
 
 def _press(view: Any, selector: str) -> None:
@@ -121,7 +110,7 @@ def _download(view: Any, saved: Path, seen: dict[str, Any]) -> None:
 
 def _label(view: Any, seen: dict[str, Any]) -> None:
     _press(view, "#source input[value=samples]")
-    _page(view)
+    _until(lambda: view.evaluate_js(PAGE))
     _press(view, "[data-testid=page-label]")
     seen["label"] = _until(lambda: view.evaluate_js(LABELLING))
     seen["pending"] = view.evaluate_js(GESTURE)
