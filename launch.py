@@ -1,6 +1,7 @@
 """Start CoMask Studio: ``python launch.py``; ``--help`` lists the flags."""
 
 import argparse
+import gc
 import ipaddress
 import logging
 import multiprocessing
@@ -227,6 +228,7 @@ def _stop_at_end(server: "uvicorn.Server", lifeline: Connection) -> None:
 
 
 def _server(settings: Settings, listener: socket.socket) -> "uvicorn.Server":
+    gc.disable()  # a sixth of what importing takes; on again when the first model is open
     import uvicorn  # slow enough that refusals should not wait for it
 
     from app.main import build

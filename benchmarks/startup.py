@@ -39,7 +39,7 @@ from comask.predict import PredictionSettings, Predictor
 
 BARE = "import torch, gradio"
 SAMPLE = ROOT / "assets/samples/photographs/coins.png"
-CHECKPOINT = ROOT / "assets/checkpoints/comask-tiny-nuclei.safetensors"
+CHECKPOINT = ROOT / "assets/checkpoints/comask-tiny-coco.safetensors"
 MAIN_SCRIPT = re.compile(r'<script type="module"[^>]*\ssrc="([^"]+)"')
 
 Spent = tuple[float, float]  # seconds on the clock, seconds of processor time

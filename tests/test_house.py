@@ -54,6 +54,7 @@ def test_the_readme_spells_the_two_commands_and_ci_runs_the_second() -> None:
     assert read(".ci/run").splitlines()[-1] == commands[1]
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)

@@ -1,5 +1,6 @@
 """What lives as long as the server: images, checkpoints, the model, its results, its runs."""
 
+import gc
 import logging
 import threading
 import time
@@ -115,7 +116,11 @@ class Services:
         self.predictions.remove(image.key)
 
     def warm_up(self) -> None:
-        """Open the first model beside the page, so that neither waits for the other."""
+        """Open the first model beside the page, so that neither waits for the other.
+
+        Where Python's garbage collector was switched off while libraries are imported, it is on
+        again afterwards, and leaves the objects alone that stay as long as the process.
+        """
         threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
 
     def close(self) -> None:
@@ -128,13 +133,16 @@ class Services:
         self.store.close()
 
     def _warm_up(self) -> None:
-        file = self.checkpoints.find(None)
-        if file is None:
-            return
         try:
-            self.models.get(file, self.checkpoints.identity(file))
+            file = self.checkpoints.find(None)
+            if file is not None:
+                self.models.get(file, self.checkpoints.identity(file))
         except (ComaskError, OSError) as error:  # the page says it when somebody opens it
             _LOG.warning("%s", error)
+        finally:
+            if not gc.isenabled():
+                gc.freeze()
+                gc.enable()
 
     def _predict(self, file: CheckpointFile, key: str) -> float | None:
         """Run the model over one image; returns the seconds it took, None if it was run before."""

@@ -71,6 +71,7 @@ def words(figure: Any) -> str:
     return str(written(figure)["layout"]["title"]["text"]).replace("<br>", " ")
 
 
+@pytest.mark.slow
 def test_importing_the_analysis_does_not_import_plotly() -> None:
     program = "import sys, comask.analysis; print('plotly' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -60,7 +60,8 @@ def test_killed_processes_lose_nothing_acknowledged(place: str, rounds: int) -> 
         assert [row.key for row in check(store, BASE) if row.key] == kept
 
 
-@pytest.mark.parametrize("what", ["draw", pytest.param("undo", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["draw", "undo"])
 def test_a_process_that_dies_at_any_question_has_done_all_or_nothing(place: str, what: str) -> None:
     with Store.open(place) as opened:
         store = LabelStore(opened)

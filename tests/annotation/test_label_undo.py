@@ -305,8 +305,9 @@ def test_the_hash_names_what_is_there_and_not_how_it_came(ann: Hand) -> None:
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
-        ("sqlite", 300),
+        ("sqlite", 40),
         ("postgresql", 40),
+        pytest.param("sqlite", 300, marks=pytest.mark.slow),
         pytest.param("postgresql", 300, marks=pytest.mark.slow),
     ],
 )

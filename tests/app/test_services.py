@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 import json
 import sqlite3
 import threading
@@ -628,6 +629,28 @@ def test_pictures_are_encoded_once(tmp_path: Path) -> None:
     assert services.images.size(image) == (60, 80)
     grey = encode(np.full((5, 4, 3), 9, np.uint8))
     assert services.images.size(services.images.add(grey, "grey.png").image) == (5, 4)
+
+
+@pytest.mark.parametrize("content", [STAND_IN, b"damaged", None])
+def test_a_collector_that_waits_for_the_first_model_looks_again(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    services = studio(tmp_path, checkpoint=False)
+    if content is not None:
+        (tmp_path / "assets/checkpoints/first.safetensors").write_bytes(content)
+    gc.disable()
+    try:
+        services.warm_up()
+        until = time.monotonic() + PATIENCE
+        while not gc.isenabled():
+            assert time.monotonic() < until
+            time.sleep(0.001)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+    file = services.checkpoints.find(None)
+    assert (file is None) == (content is None)
+    assert file is None or (services.device(file) is None) == (content == b"damaged")
 
 
 def _finished(runner: Runner, run: str) -> RunState:

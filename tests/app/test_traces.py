@@ -90,6 +90,7 @@ def test_nothing_is_told_of_an_image_that_was_not_seen(site: Site) -> None:
     assert site.get("/api/films/nothing.gif").status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "name", "kind", "seconds"),
     [

@@ -68,6 +68,7 @@ def named(*maps: str) -> list[str]:
     return [f"{level}-{one}" for level in LEVELS for one in maps]
 
 
+@pytest.mark.slow
 def test_every_map_is_an_array_and_a_picture(folder: Path) -> None:
     parts = [*BRANCHES, *(f"{one}-strength" for one in BRANCHES), "bias", "fused", "winner"]
     assert names(folder, "npy") == sorted(named(*parts))
@@ -82,6 +83,7 @@ def test_every_map_is_an_array_and_a_picture(folder: Path) -> None:
     assert not [path for path in folder.rglob("*") if path.is_file() and not path.stat().st_size]
 
 
+@pytest.mark.slow
 def test_contributions_are_the_library_s(folder: Path, predictor: Predictor, image: Path) -> None:
     parts = contributions(predictor, images.load(image).pixels)
     content = read(folder / "contributions.json")
@@ -103,6 +105,7 @@ def test_contributions_are_the_library_s(folder: Path, predictor: Predictor, ima
     assert (folder.parent / "said.txt").read_text().count("unexplained") == 4
 
 
+@pytest.mark.slow
 def test_a_picture_s_colours_read_back_to_the_array(folder: Path) -> None:
     (told,) = [o for o in read(folder / "contributions.json")["levels"] if o["level"] == "P3"]
     low, high = told["limits"]
@@ -119,6 +122,7 @@ def test_a_picture_s_colours_read_back_to_the_array(folder: Path) -> None:
     assert np.abs(values - laid).max() <= (high - low) / 255
 
 
+@pytest.mark.slow
 def test_activations_are_the_library_s(folder: Path, predictor: Predictor, image: Path) -> None:
     seen = look(predictor, images.load(image).pixels)
     content = read(folder / "activation.json")
@@ -139,6 +143,7 @@ def test_activations_are_the_library_s(folder: Path, predictor: Predictor, image
         assert len(gate["values"]) == told["channels"] == 32
 
 
+@pytest.mark.slow
 def test_fields_are_the_library_s_and_have_sizes(
     folder: Path, predictor: Predictor, image: Path
 ) -> None:
@@ -170,6 +175,7 @@ def test_fields_are_the_library_s_and_have_sizes(
     assert [sizes["P2", name]["own_cells"] for name in BRANCHES] == [1, 23, 11, 5]
 
 
+@pytest.mark.slow
 def test_an_ablation_says_what_became_of_whom(
     folder: Path, predictor: Predictor, image: Path
 ) -> None:
@@ -187,6 +193,7 @@ def test_an_ablation_says_what_became_of_whom(
     assert "without 8x at P3, attention at P2: " in (folder.parent / "said.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_film_has_an_animation_a_strip_and_numbers(folder: Path) -> None:
     made = read(folder / "film.json")["instances"]
     assert made
@@ -200,6 +207,7 @@ def test_a_film_has_an_animation_a_strip_and_numbers(folder: Path) -> None:
         assert strip.width > 5 * film.width
 
 
+@pytest.mark.slow
 def test_an_instance_has_its_own_field_and_film(
     comask_says: Say, checkpoint: Path, pictures: Path
 ) -> None:
@@ -221,6 +229,7 @@ def test_an_instance_has_its_own_field_and_film(
     assert f"side {content['object']['side']:.0f} px" in said.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "key"),
     [

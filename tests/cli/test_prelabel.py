@@ -45,6 +45,7 @@ def coco_file(folder: Path, *names: str) -> Path:
     return write_json(folder / "truth.json", content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("score", ["0.05", "0.335"])
 def test_what_is_found_is_what_predict_finds(
     comask_says: Say, checkpoint: Path, pictures: Path, score: str

@@ -91,6 +91,7 @@ def test_what_is_found_waits_in_the_store(
         assert {one.category for one in sheet.labels if one.state == "proposed"} <= {8}
 
 
+@pytest.mark.slow
 def test_the_same_command_adds_nothing_and_another_batch_neither(
     comask_says: Say, checkpoint: Path, pictures: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_the_same_command_adds_nothing_and_another_batch_neither(
         assert sheets(pictures) == (state, kept)
 
 
+@pytest.mark.slow
 def test_what_was_undone_comes_back_under_another_name_only(
     comask_says: Say, checkpoint: Path, pictures: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_equal_to_pycocotools_whatever_is_drawn(kind: Kind, data: st.DataObject)
     assert_equal_to_pycocotools(kept, kind, limit, min_score, known=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["nuclei/instances_val.json", "coco-mini/instances_val2017.json"])
 def test_equal_to_pycocotools_on_real_truth(shared_data: Path, name: str, kind: Kind) -> None:

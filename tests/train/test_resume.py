@@ -87,6 +87,7 @@ def losses(folders: Folders) -> list[tuple[int, object]]:
     return [(line["step"], line["losses"]) for line in log(folders) if "losses" in line]
 
 
+@pytest.mark.slow
 def test_stopping_changes_nothing(data: Folders, straight: Folders, tmp_path: Path) -> None:
     folders = replace(data, output=tmp_path / "out")
     stop(folders, "note", 3)  # the newest state is that of step 2
