@@ -326,7 +326,9 @@ UNDONE: Mapping[str, Undo] = {
     "sampling": Undo(
         patches=[(m, "sample", slow_sample) for m in (deform_roi_pool, roi_align)]
     ),  # regions gathered by embedding_bag
-    "tiles": Undo(patches=[(fold, "PLACES", 1 << 60)]),  # wide 3x3 convolutions by Winograd's tiles
+    "tiles": Undo(
+        patches=[(fold, name, 1 << 60) for name in ("PLACES", "REGIONS")]
+    ),  # wide 3x3 convolutions by Winograd's tiles
     "chunks": Undo(patches=[(roi_pool, "CHUNK", 1 << 30)]),  # adaptive pooling in the cache
     "own-class": Undo(kinds=[(MaskHead, SlowMaskHead)]),  # only the wanted class is drawn
     "crops": Undo(patches=[(rle, "encode_crop", slow_encode_crop)]),  # masks never leave their box
@@ -368,7 +370,8 @@ def flops_of(one: "Ours | Peer") -> dict[str, float]:
     counted: dict[str, float] = {}
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
-        stack.enter_context(mock.patch.object(fold, "PLACES", 1 << 60))
+        for target, name, slow in UNDONE["tiles"].patches:
+            stack.enter_context(mock.patch.object(target, name, slow))
         if isinstance(one, Ours):  # what OpenVINO does is not seen
             stack.enter_context(mock.patch.object(one, "model", one.plain))
         stages = one.run()

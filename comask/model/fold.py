@@ -1,8 +1,9 @@
 """A copy of a model for inference that finds the same, sooner.
 
 On stored statistics a batch norm is one factor and one shift a channel; both fit into the weights
-and the bias of the convolution before it. Wide 3x3 convolutions get their kernels ready for tiles,
-and what reads all cells of a region becomes the convolution that it is.
+and the bias of the convolution before it. Wide 3x3 convolutions, of the pyramid and of regions, get
+their kernels ready for tiles, and what reads all cells of a region becomes the convolution that it
+is.
 """
 
 import copy
@@ -17,7 +18,9 @@ from comask.model.comask import CoMask
 from comask.ops import winograd
 
 CHANNELS = 128  # with fewer, tiles cost more than they save
-PLACES = 2000  # on smaller maps too
+PLACES = 2000  # on smaller maps too,
+REGIONS = 16  # unless there are this many of them, and they are
+SIDE = 16  # as small as regions
 
 
 def folded(model: CoMask) -> CoMask:
@@ -43,23 +46,25 @@ def in_bfloat16(twin: CoMask) -> CoMask:
 
 
 class TiledConv(nn.Conv2d):
-    """A 3x3 convolution that works by tiles where that is faster: float32, on a CPU, wide maps.
+    """A 3x3 convolution that works by tiles where that is faster: float32, on a CPU.
 
-    Where gradients are asked for it is a plain one.
+    That is on wide maps, and on many regions. Where gradients are asked for it is a plain one.
     """
 
     kernel: Tensor
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve: (B, C, H, W) -> (B, O, H, W)."""
-        if self._is_plain(features):
+        tiled = features.device.type == "cpu" and features.dtype == torch.float32
+        if torch.is_grad_enabled() or not tiled:
             return super().forward(features)
-        return winograd.convolve(features, self.kernel, self.bias)
-
-    def _is_plain(self, features: Tensor) -> bool:
-        places = features.shape[0] * features.shape[2] * features.shape[3]
-        wide = places >= PLACES and features.device.type == "cpu"
-        return torch.is_grad_enabled() or not wide or features.dtype != torch.float32
+        count, _, height, width = features.shape
+        if max(height, width) <= SIDE:
+            if count >= REGIONS:
+                return winograd.convolve_regions(features, self.kernel, self.bias)
+        elif count * height * width >= PLACES:
+            return winograd.convolve(features, self.kernel, self.bias)
+        return super().forward(features)
 
 
 class CellsConv(nn.Conv2d):
@@ -81,12 +86,9 @@ def _fold_children(part: nn.Module) -> None:
 
 
 def _tile(twin: CoMask) -> None:
-    """Make the kernels of the pyramid's wide convolutions ready.
-
-    Regions of 14 x 14 cells fill their tiles too badly, and those of 7 x 7.
-    """
+    """Make the kernels of wide convolutions ready, but the backbone's and those that halve."""
     ends: list[nn.Module] = [msfem.attention for msfem in twin.neck.msfem]  # type: ignore[misc]
-    for part in (*ends, twin.rpn):
+    for part in (*ends, twin.rpn, twin.class_head, twin.mask_head):
         for module in list(part.modules()):
             for name, conv in list(module.named_children()):
                 if type(conv) is nn.Conv2d and _is_wide(conv):

@@ -1,55 +1,38 @@
 """3x3 convolutions by tiles, with fewer multiplications: Winograd's F(4 x 4, 3 x 3).
 
 Sixteen outputs of a channel take 36 multiplications instead of 144, for some additions and for
-rounding: about 1e-5 of the largest value. That pays on wide maps of many channels; the points of
-interpolation are 0, 1, -1, 2, -2 and infinity, as in Lavin and Gray, "Fast Algorithms for
-Convolutional Neural Networks", 2016.
+rounding: about 1e-5 of the largest value. That pays on wide maps of many channels, and on many
+small ones. The points of interpolation are infinity, 0, 1, -1, 2 and -2, as in Lavin and Gray,
+"Fast Algorithms for Convolutional Neural Networks", 2016; fewer outputs take the first of them.
 
-Letters: B images, C channels in, O channels out, T tiles.
+Letters: B images, R regions, C channels in, O channels out, T tiles.
 """
 
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 STEP = 4  # outputs a tile and a side
-TILE = STEP + 2  # inputs a tile and a side
+TILE = STEP + 2  # inputs a tile and a side, and points
 TILES = 512  # worked on at once: they stay in the cache, and memory stays bounded
+REGIONS = 64  # likewise
 
-_KERNEL = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_INPUT = torch.tensor(
-    [
-        [4.0, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ]
-)
-_OUTPUT = torch.tensor(
-    [[1.0, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-)
-# both sides of a tile at once: every tile is one column
-_INTO = torch.kron(_INPUT, _INPUT)  # (36, 36)
-_OUT_OF = torch.kron(_OUTPUT, _OUTPUT)  # (16, 36)
+_FINITE = (0, 1, -1, 2, -2)  # points that follow infinity
 
 
 def transformed(weight: Tensor) -> Tensor:
     """Carry a 3x3 kernel over, once: (O, C, 3, 3) -> (36, C, O)."""
-    side = _KERNEL.to(weight.device)
-    kernel = torch.einsum("ai,bj,ocij->abco", side, side, weight.double())
-    return kernel.flatten(0, 1).to(weight.dtype).contiguous()
+    rows = [[0.0, 0.0, 1.0]]
+    rows += [[at**power / _spread(at, _FINITE) for power in range(3)] for at in _FINITE]
+    side = torch.tensor(rows, dtype=torch.float64, device=weight.device)
+    kernel = torch.kron(side, side) @ weight.double().permute(2, 3, 1, 0).flatten(0, 1).flatten(1)
+    return kernel.view(TILE * TILE, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
 def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -70,19 +53,182 @@ def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Te
     places = drawn.view(batch, rows, STEP, columns, STEP, outputs).permute(2, 4, 0, 1, 3, 5)
     images = max(1, TILES // (rows * columns))
     lines = max(1, TILES // (images * columns))
+    work = _Workspace(features)
     for taken, place in zip(tiles.split(images, 2), places.split(images, 2), strict=True):
         for some, there in zip(taken.split(lines, 3), place.split(lines, 3), strict=True):
-            there.copy_(_multiplied(some, kernel, bias))
+            there.copy_(_multiplied(some, kernel, bias, work))
     found = drawn[:, :height, :width].permute(0, 3, 1, 2)
     return found.contiguous(memory_format=torch.channels_last)
 
 
-def _multiplied(tiles: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
+def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Do what ``convolve`` does, sooner for many small maps: (R, C, H, W) -> (R, O, H, W).
+
+    All tiles of a side are one small matrix, so that no map is cut up; a side's last tile has as
+    many outputs as are left, and as few points.
+    """
+    count, inputs, height, width = regions.shape
+    outputs = kernel.shape[2]
+    found = regions.new_empty((count, height, width, outputs))
+    across = _Side.of(width, regions)
+    work = _Workspace(regions)
+    for part, place in zip(regions.split(REGIONS), found.split(REGIONS), strict=True):
+        size = len(part)
+        seen = work.take("seen", height, width, size, inputs)
+        seen.copy_(part.permute(2, 3, 0, 1))
+        told = work.take("told", height, width, size, outputs)
+        for tile in _tiles(height):
+            points = tile.outputs + 2
+            rows = torch.mm(
+                tile.into(regions),
+                seen[tile.first : tile.last].view(tile.last - tile.first, -1),
+                out=work.take("rows", points, width * size * inputs),
+            )
+            spread = torch.matmul(
+                across.into,
+                rows.view(points, width, size * inputs),
+                out=work.take("spread", points, len(across.into), size * inputs),
+            )
+            products = work.take("products", points, len(across.into), size * outputs)
+            for point in range(points):
+                for group in across.groups:
+                    some = slice(group.start, group.start + group.points * group.tiles)
+                    first = point * TILE + group.first
+                    torch.bmm(
+                        spread[point, some].view(group.points, -1, inputs),
+                        kernel[first : first + group.points],
+                        out=products[point, some].view(group.points, -1, outputs),
+                    )
+            narrow = torch.matmul(
+                across.out_of, products, out=work.take("narrow", points, width, size * outputs)
+            )
+            lines = told[tile.start : tile.start + tile.outputs]
+            out = lines.view(tile.outputs, -1)
+            torch.mm(_output(tile.outputs).to(regions), narrow.view(points, -1), out=out)
+        place.copy_(told.permute(2, 0, 1, 3))
+    if bias is not None:
+        found += bias
+    return found.permute(0, 3, 1, 2)
+
+
+class _Workspace:
+    """Memory that is written again and again: new pages cost as much as a product."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._held: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """Hand out a tensor of any content; what had that name before is gone."""
+        size = math.prod(shape)
+        if name not in self._held or self._held[name].numel() < size:
+            self._held[name] = self._like.new_empty(size)
+        return self._held[name][:size].view(shape)
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """One tile along a side: ``outputs`` of them from ``start`` on, of inputs first .. last."""
+
+    start: int
+    outputs: int
+    first: int
+    last: int
+
+    def into(self, like: Tensor) -> Tensor:
+        """Give what its inputs are multiplied by, without those that are padding: (points, n)."""
+        before = self.start - 1
+        return _input(self.outputs)[:, self.first - before : self.last - before].to(like)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Points from ``first`` on that as many tiles have; their rows begin at ``start``."""
+
+    first: int
+    points: int
+    tiles: int
+    start: int
+
+
+@dataclass(frozen=True)
+class _Side:
+    """All tiles of a side as matrices, point by point: (rows, side) and (side, rows)."""
+
+    into: Tensor
+    out_of: Tensor
+    groups: list[_Group]
+
+    @classmethod
+    def of(cls, side: int, like: Tensor) -> "_Side":
+        """Lay the tiles out."""
+        tiles = list(_tiles(side))
+        pairs = [
+            (point, tile) for point in range(TILE) for tile in tiles if point < tile.outputs + 2
+        ]
+        into, out_of = like.new_zeros(len(pairs), side), like.new_zeros(side, len(pairs))
+        for row, (point, tile) in enumerate(pairs):
+            into[row, tile.first : tile.last] = tile.into(like)[point]
+            column = _output(tile.outputs)[:, point]
+            out_of[tile.start : tile.start + tile.outputs, row] = column.to(like)
+        counts = [sum(point == own for own, _ in pairs) for point in range(TILE)]
+        groups, first, start = [], 0, 0
+        for number, alike in groupby(counts):
+            points = len(list(alike))
+            if number:
+                groups.append(_Group(first, points, number, start))
+            first, start = first + points, start + points * number
+        return cls(into, out_of, groups)
+
+
+def _tiles(side: int) -> Iterator[_Tile]:
+    for start in range(0, side, STEP):
+        outputs = min(STEP, side - start)
+        yield _Tile(start, outputs, max(start - 1, 0), min(start + outputs + 1, side))
+
+
+def _spread(point: int, points: tuple[int, ...]) -> int:
+    return math.prod(point - other for other in points if other != point)
+
+
+def _input(outputs: int) -> Tensor:
+    """Give what the inputs of a tile are multiplied by: (outputs + 2, outputs + 2).
+
+    A row for each point: the polynomial that is 0 at all others. It makes up for the kernel, which
+    is always divided by what all points make.
+    """
+    points = _FINITE[: outputs + 1]
+    rows = [np.poly(points)[::-1]]
+    for point in points:
+        others = [other for other in points if other != point]
+        row = np.poly(others)[::-1] * (_spread(point, _FINITE) / _spread(point, points))
+        rows.append(np.append(row, 0.0))
+    return torch.from_numpy(np.array(rows))
+
+
+def _output(outputs: int) -> Tensor:
+    """Give what the products of a tile are multiplied by: (outputs, outputs + 2)."""
+    points = _FINITE[: outputs + 1]
+    last = [1.0 if row == outputs - 1 else 0.0 for row in range(outputs)]
+    columns = [last, *([float(point**row) for row in range(outputs)] for point in points)]
+    return torch.tensor(columns, dtype=torch.float64).T
+
+
+# both sides of a whole tile at once: every tile is one column
+_INTO = torch.kron(_input(STEP), _input(STEP))  # (36, 36)
+_OUT_OF = torch.kron(_output(STEP), _output(STEP))  # (16, 36)
+
+
+def _multiplied(tiles: Tensor, kernel: Tensor, bias: Tensor | None, work: _Workspace) -> Tensor:
     """Convolve some tiles: (6, 6, b, h, w, C) -> (4, 4, b, h, w, O)."""
-    count, inputs = TILE * TILE, tiles.shape[-1]
-    seen = _INTO.to(tiles) @ tiles.reshape(count, -1)
-    products = seen.view(count, -1, inputs) @ kernel  # (36, T, O)
-    told = (_OUT_OF.to(tiles) @ products.view(count, -1)).view(-1, kernel.shape[2])
+    count, inputs, outputs = TILE * TILE, tiles.shape[-1], kernel.shape[2]
+    cut = work.take("cut", *tiles.shape).copy_(tiles).view(count, -1)
+    seen = torch.mm(_INTO.to(tiles), cut, out=work.take("seen", *cut.shape))
+    seen = seen.view(count, -1, inputs)
+    products = torch.bmm(seen, kernel, out=work.take("products", *seen.shape[:2], outputs))
+    flat = products.view(count, -1)
+    told = torch.mm(_OUT_OF.to(tiles), flat, out=work.take("told", len(_OUT_OF), flat.shape[1]))
+    told = told.view(-1, outputs)
     if bias is not None:
         told += bias
-    return told.view(STEP, STEP, *tiles.shape[2:5], kernel.shape[2])
+    return told.view(STEP, STEP, *tiles.shape[2:5], outputs)

@@ -27,6 +27,11 @@ def trained(kind: BackboneKind) -> CoMask:
     return model
 
 
+def tiled(part: nn.Module) -> int:
+    """Count convolutions that may work by tiles."""
+    return sum(isinstance(one, TiledConv) for one in part.modules())
+
+
 @pytest.mark.parametrize("kind", ["resnet50", "mobilenet_v2"])
 @torch.inference_mode()
 def test_features_stay_the_same_without_batch_norms(kind: BackboneKind) -> None:
@@ -62,8 +67,9 @@ def test_wide_convolutions_work_by_tiles_and_find_the_same(monkeypatch: pytest.M
     model, images = small_model(small_config(NeckConfig(channels=128))), batch((64, 96))
     twin = folded(model)
     # the attention of P2 .. P5, and the proposals' own
-    assert sum(isinstance(part, TiledConv) for part in twin.modules()) == 5
+    assert tiled(twin.neck) + tiled(twin.rpn) == 4 + 1
     monkeypatch.setattr(fold, "PLACES", 1)
+    monkeypatch.setattr(fold, "SIDE", 0)
     for found, wanted in zip(
         twin.features(images.tensor), model.features(images.tensor), strict=True
     ):
@@ -72,6 +78,27 @@ def test_wide_convolutions_work_by_tiles_and_find_the_same(monkeypatch: pytest.M
     wanted_scores = model.rpn.guesses(model.features(images.tensor)).scores
     for found, wanted in zip(found_scores, wanted_scores, strict=True):
         assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
+
+
+@torch.inference_mode()
+def test_convolutions_of_regions_work_by_tiles_and_find_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, images = small_model(small_config(NeckConfig(channels=128))), batch((64, 96))
+    twin = folded(model)
+    # the pooling of P2 .. P5; all of the trunk but its first, and both of the mask's judge
+    assert tiled(twin.class_head) == 4
+    assert tiled(twin.mask_head) == model.config.mask_head.convs - 1 + 2
+    monkeypatch.setattr(fold, "REGIONS", 1)
+    levels, sizes = model.features(images.tensor), images.sizes
+    boxes = model.rpn(levels, images)[0]
+    assert len(boxes) > 10
+    found, wanted = (one.class_head(levels, [boxes], sizes) for one in (twin, model))
+    assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
+    labels = torch.arange(len(boxes)) % 3
+    drawn, truth = (one.look(levels, [boxes], labels, sizes) for one in (twin, model))
+    for here, there in zip(drawn, truth, strict=True):
+        assert_close(here, there, rtol=0, atol=1e-4 * there.abs().max().item())
 
 
 def test_where_gradients_are_asked_for_a_tiled_convolution_is_plain() -> None:

@@ -1,12 +1,17 @@
 """3x3 convolutions by tiles against plain ones, and by hand where that is possible."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 from torch.testing import assert_close
 
 from comask.ops import winograd
 from tests.models import noise
+
+Convolve = Callable[[Tensor, Tensor], Tensor]
 
 
 @pytest.mark.parametrize(
@@ -25,15 +30,38 @@ def test_it_is_a_plain_convolution(
     assert_close(found, F.conv2d(features, weight, bias, padding=1), rtol=1e-9, atol=1e-9)
 
 
-def test_no_image_gives_none() -> None:
+@pytest.mark.parametrize("height", range(1, 10))
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 14])
+def test_regions_of_any_side_are_convolved_plainly(height: int, width: int) -> None:
+    regions = noise(5, 3, height, width).double()
+    weight, bias = noise(4, 3, 3, 3).double(), noise(4).double()
+    found = winograd.convolve_regions(regions, winograd.transformed(weight), bias)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert_close(found, F.conv2d(regions, weight, bias, padding=1), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_more_regions_than_are_worked_on_at_once(layout: torch.memory_format) -> None:
+    regions = noise(2 * winograd.REGIONS + 5, 3, 7, 6).double().to(memory_format=layout)
+    weight = noise(4, 3, 3, 3).double()
+    found = winograd.convolve_regions(regions, winograd.transformed(weight))
+    assert_close(found, F.conv2d(regions, weight, padding=1), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("convolve", [winograd.convolve, winograd.convolve_regions])
+def test_no_image_gives_none(convolve: Convolve) -> None:
     kernel = winograd.transformed(noise(4, 2, 3, 3))
-    assert winograd.convolve(torch.zeros(0, 2, 14, 14), kernel).shape == (0, 4, 14, 14)
+    assert convolve(torch.zeros(0, 2, 14, 14), kernel).shape == (0, 4, 14, 14)
 
 
-def test_float32_rounds_to_a_few_millionths_of_the_largest_value() -> None:
-    features, weight = noise(1, 256, 28, 28), noise(64, 256, 3, 3, seed=1)
+@pytest.mark.parametrize("convolve", [winograd.convolve, winograd.convolve_regions])
+@pytest.mark.parametrize("side", [7, 14, 28])
+def test_float32_rounds_to_a_few_millionths_of_the_largest_value(
+    convolve: Convolve, side: int
+) -> None:
+    features, weight = noise(2, 256, side, side), noise(64, 256, 3, 3, seed=1)
     exact = F.conv2d(features.double(), weight.double(), padding=1)
-    found = winograd.convolve(features, winograd.transformed(weight))
+    found = convolve(features, winograd.transformed(weight))
     assert_close(found.double(), exact, rtol=0, atol=3e-5 * exact.abs().max().item())
 
 
