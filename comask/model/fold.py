@@ -18,9 +18,12 @@ from comask.model.comask import CoMask
 from comask.ops import winograd
 
 CHANNELS = 128  # with fewer, tiles cost more than they save
-PLACES = 2000  # on smaller maps too,
-REGIONS = 16  # unless there are this many of them, and they are
-SIDE = 16  # as small as regions
+PLACES = 2000  # on smaller maps too
+
+# regions are many small maps: tiles save time from these on
+REGION_CHANNELS = 256
+REGIONS = 32
+REGION_SIDE = 16  # at most
 
 
 def folded(model: CoMask) -> CoMask:
@@ -59,7 +62,7 @@ class TiledConv(nn.Conv2d):
         if torch.is_grad_enabled() or not tiled:
             return super().forward(features)
         count, _, height, width = features.shape
-        if max(height, width) <= SIDE:
+        if max(height, width) <= REGION_SIDE:
             if count >= REGIONS:
                 return winograd.convolve_regions(features, self.kernel, self.bias)
         elif count * height * width >= PLACES:
@@ -87,18 +90,24 @@ def _fold_children(part: nn.Module) -> None:
 
 def _tile(twin: CoMask) -> None:
     """Make the kernels of wide convolutions ready, but the backbone's and those that halve."""
-    ends: list[nn.Module] = [msfem.attention for msfem in twin.neck.msfem]  # type: ignore[misc]
-    for part in (*ends, twin.rpn, twin.class_head, twin.mask_head):
-        for module in list(part.modules()):
-            for name, conv in list(module.named_children()):
-                if type(conv) is nn.Conv2d and _is_wide(conv):
-                    module.add_module(name, _tiled(conv))
+    for msfem in twin.neck.msfem:
+        _tile_within(msfem.attention, CHANNELS)  # type: ignore[arg-type]
+    _tile_within(twin.rpn, CHANNELS)
+    for head in (twin.class_head, twin.mask_head):
+        _tile_within(head, REGION_CHANNELS)
 
 
-def _is_wide(conv: nn.Conv2d) -> bool:
+def _tile_within(part: nn.Module, channels: int) -> None:
+    for module in list(part.modules()):
+        for name, conv in list(module.named_children()):
+            if type(conv) is nn.Conv2d and _is_wide(conv, channels):
+                module.add_module(name, _tiled(conv))
+
+
+def _is_wide(conv: nn.Conv2d, channels: int) -> bool:
     shape = (conv.kernel_size, conv.stride, conv.padding)
     widths = (conv.in_channels, conv.out_channels)
-    return shape == ((3, 3), (1, 1), (1, 1)) and min(widths) >= CHANNELS
+    return shape == ((3, 3), (1, 1), (1, 1)) and min(widths) >= channels
 
 
 def _tiled(conv: nn.Conv2d) -> TiledConv:

@@ -9,8 +9,8 @@ Letters: B images, R regions, C channels in, O channels out, T tiles.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -70,18 +70,20 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
     count, inputs, height, width = regions.shape
     outputs = kernel.shape[2]
     found = regions.new_empty((count, height, width, outputs))
-    across = _Side.of(width, regions)
+    if not count:
+        return found.permute(0, 3, 1, 2)
+    down = _side(height, regions.dtype, regions.device)
+    across = _side(width, regions.dtype, regions.device)
     work = _Workspace(regions)
     for part, place in zip(regions.split(REGIONS), found.split(REGIONS), strict=True):
         size = len(part)
-        seen = work.take("seen", height, width, size, inputs)
-        seen.copy_(part.permute(2, 3, 0, 1))
+        seen = work.take("seen", height, width, size, inputs).copy_(part.permute(2, 3, 0, 1))
         told = work.take("told", height, width, size, outputs)
-        for tile in _tiles(height):
-            points = tile.outputs + 2
+        for tile in down.tiles:
+            points = len(tile.into)
             rows = torch.mm(
-                tile.into(regions),
-                seen[tile.first : tile.last].view(tile.last - tile.first, -1),
+                tile.into,
+                seen[tile.inputs].view(-1, width * size * inputs),
                 out=work.take("rows", points, width * size * inputs),
             )
             spread = torch.matmul(
@@ -92,19 +94,17 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
             products = work.take("products", points, len(across.into), size * outputs)
             for point in range(points):
                 for group in across.groups:
-                    some = slice(group.start, group.start + group.points * group.tiles)
                     first = point * TILE + group.first
                     torch.bmm(
-                        spread[point, some].view(group.points, -1, inputs),
+                        spread[point, group.rows].view(group.points, -1, inputs),
                         kernel[first : first + group.points],
-                        out=products[point, some].view(group.points, -1, outputs),
+                        out=products[point, group.rows].view(group.points, -1, outputs),
                     )
             narrow = torch.matmul(
                 across.out_of, products, out=work.take("narrow", points, width, size * outputs)
             )
-            lines = told[tile.start : tile.start + tile.outputs]
-            out = lines.view(tile.outputs, -1)
-            torch.mm(_output(tile.outputs).to(regions), narrow.view(points, -1), out=out)
+            lines = told[tile.outputs].view(-1, width * size * outputs)
+            torch.mm(tile.out_of, narrow.view(points, -1), out=lines)
         place.copy_(told.permute(2, 0, 1, 3))
     if bias is not None:
         found += bias
@@ -128,63 +128,65 @@ class _Workspace:
 
 @dataclass(frozen=True)
 class _Tile:
-    """One tile along a side: ``outputs`` of them from ``start`` on, of inputs first .. last."""
+    """One tile along a side: its inputs, without padding, and its outputs, with their matrices."""
 
-    start: int
-    outputs: int
-    first: int
-    last: int
-
-    def into(self, like: Tensor) -> Tensor:
-        """Give what its inputs are multiplied by, without those that are padding: (points, n)."""
-        before = self.start - 1
-        return _input(self.outputs)[:, self.first - before : self.last - before].to(like)
+    inputs: slice
+    outputs: slice
+    into: Tensor  # (points, inputs)
+    out_of: Tensor  # (outputs, points)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Points from ``first`` on that as many tiles have; their rows begin at ``start``."""
+    """Points from ``first`` on that as many tiles have, and their rows among a side's."""
 
     first: int
     points: int
-    tiles: int
-    start: int
+    rows: slice
 
 
 @dataclass(frozen=True)
 class _Side:
-    """All tiles of a side as matrices, point by point: (rows, side) and (side, rows)."""
+    """The tiles of a side, and all of them as two matrices, point by point."""
 
-    into: Tensor
-    out_of: Tensor
+    tiles: list[_Tile]
     groups: list[_Group]
-
-    @classmethod
-    def of(cls, side: int, like: Tensor) -> "_Side":
-        """Lay the tiles out."""
-        tiles = list(_tiles(side))
-        pairs = [
-            (point, tile) for point in range(TILE) for tile in tiles if point < tile.outputs + 2
-        ]
-        into, out_of = like.new_zeros(len(pairs), side), like.new_zeros(side, len(pairs))
-        for row, (point, tile) in enumerate(pairs):
-            into[row, tile.first : tile.last] = tile.into(like)[point]
-            column = _output(tile.outputs)[:, point]
-            out_of[tile.start : tile.start + tile.outputs, row] = column.to(like)
-        counts = [sum(point == own for own, _ in pairs) for point in range(TILE)]
-        groups, first, start = [], 0, 0
-        for number, alike in groupby(counts):
-            points = len(list(alike))
-            if number:
-                groups.append(_Group(first, points, number, start))
-            first, start = first + points, start + points * number
-        return cls(into, out_of, groups)
+    into: Tensor  # (rows, side)
+    out_of: Tensor  # (side, rows)
 
 
-def _tiles(side: int) -> Iterator[_Tile]:
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def _side(side: int, dtype: torch.dtype, device: torch.device) -> _Side:
+    """Lay the tiles of a side out."""
+    tiles: list[_Tile] = []
     for start in range(0, side, STEP):
-        outputs = min(STEP, side - start)
-        yield _Tile(start, outputs, max(start - 1, 0), min(start + outputs + 1, side))
+        outputs, before = min(STEP, side - start), start - 1
+        inputs = slice(max(before, 0), min(start + outputs + 1, side))
+        into = _input(outputs)[:, inputs.start - before : inputs.stop - before]
+        tiles.append(_Tile(inputs, slice(start, start + outputs), into, _output(outputs)))
+    rows = [(tile, point) for point in range(TILE) for tile in tiles if point < len(tile.into)]
+    all_into = torch.zeros(len(rows), side, dtype=torch.float64)
+    all_out_of = torch.zeros(side, len(rows), dtype=torch.float64)
+    for row, (tile, point) in enumerate(rows):
+        all_into[row, tile.inputs] = tile.into[point]
+        all_out_of[tile.outputs, row] = tile.out_of[:, point]
+    groups, first, start = [], 0, 0
+    counts = [sum(point == own for _, own in rows) for point in range(TILE)]
+    for count, alike in groupby(counts):
+        points = len(list(alike))
+        if count:
+            groups.append(_Group(first, points, slice(start, start + points * count)))
+        first, start = first + points, start + points * count
+    return _Side(
+        [
+            replace(t, into=t.into.to(device, dtype), out_of=t.out_of.to(device, dtype))
+            for t in tiles
+        ],
+        groups,
+        all_into.to(device, dtype),
+        all_out_of.to(device, dtype),
+    )
 
 
 def _spread(point: int, points: tuple[int, ...]) -> int:

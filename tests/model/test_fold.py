@@ -69,7 +69,7 @@ def test_wide_convolutions_work_by_tiles_and_find_the_same(monkeypatch: pytest.M
     # the attention of P2 .. P5, and the proposals' own
     assert tiled(twin.neck) + tiled(twin.rpn) == 4 + 1
     monkeypatch.setattr(fold, "PLACES", 1)
-    monkeypatch.setattr(fold, "SIDE", 0)
+    monkeypatch.setattr(fold, "REGION_SIDE", 0)
     for found, wanted in zip(
         twin.features(images.tensor), model.features(images.tensor), strict=True
     ):
@@ -84,12 +84,13 @@ def test_wide_convolutions_work_by_tiles_and_find_the_same(monkeypatch: pytest.M
 def test_convolutions_of_regions_work_by_tiles_and_find_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(fold, "REGIONS", 1)
+    monkeypatch.setattr(fold, "REGION_CHANNELS", 128)
     model, images = small_model(small_config(NeckConfig(channels=128))), batch((64, 96))
     twin = folded(model)
     # the pooling of P2 .. P5; all of the trunk but its first, and both of the mask's judge
     assert tiled(twin.class_head) == 4
     assert tiled(twin.mask_head) == model.config.mask_head.convs - 1 + 2
-    monkeypatch.setattr(fold, "REGIONS", 1)
     levels, sizes = model.features(images.tensor), images.sizes
     boxes = model.rpn(levels, images)[0]
     assert len(boxes) > 10
