@@ -16,7 +16,7 @@ from comask.ops.deform_roi_pool import deform_roi_pool
 from comask.structures import Size
 
 OUTPUT = 7  # bins a side of what the class head sees
-CHUNK = 32  # regions convolved at once: they stay in the cache, and memory stays bounded
+CHUNK = 64  # regions convolved at once: they stay in the cache, and memory stays bounded
 
 
 class AdaptivePool(nn.Module):
