@@ -171,7 +171,7 @@ def _serving(checkpoint: Path, workspace: str) -> Iterator[str]:
 
 
 def _launched(checkpoint: Path, workspace: str) -> tuple["subprocess.Popen[str]", str]:
-    # the checkpoint is the bundled one, or else it is named: naming it reads it first
+    # the Studio opens with that one anyway; another is named, which reads it first
     flags = [] if checkpoint == CHECKPOINT else [f"--checkpoint={checkpoint}"]
     command = [sys.executable, "launch.py", "--port=0", f"--workspace={workspace}", *flags]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)

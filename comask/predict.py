@@ -209,7 +209,8 @@ class Predictor:
         self.detection = settings.detection(model.config.detection)
         self.preprocessing = settings.preprocessing(info.preprocessing)
         self.info = info
-        twin = folded(model)  # the given model stays as it is
+        tiles = self.device.type == "cpu" and not settings.bfloat16
+        twin = folded(model, tiles=tiles)  # the given model stays as it is
         self._exact = twin.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._exact.config = replace(model.config, detection=self.detection)
         self.bfloat16 = bool(settings.bfloat16)

@@ -5,10 +5,15 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from comask.annotation.records import Category
+from comask.checkpoint.native import CheckpointInfo
+from comask.config import NeckConfig
 from comask.data import images
 from comask.model import class_head
+from comask.model.fold import TiledConv
 from comask.predict import Candidates, Fate, Prediction, PredictionSettings, Predictor
 from tests.factories import write_checkpoint, write_picture
+from tests.models import small_config, small_model
 
 SETTINGS = PredictionSettings(min_score=0.3, max_instances=4)
 
@@ -87,3 +92,17 @@ def test_shapes_and_types_are_those_documented(predictor: Predictor, pixels: ima
         "suppressor_iou": "float32",
     }
     assert {len(getattr(candidates, name)) for name in list(kinds)[1:]} == {count}
+
+
+@pytest.mark.parametrize(("bfloat16", "count"), [(False, 5), (True, 0)])
+def test_convolutions_are_made_ready_for_tiles_only_where_they_serve(
+    bfloat16: bool, count: int
+) -> None:
+    model = small_model(small_config(NeckConfig(channels=128)))
+    categories = tuple(Category(number, f"thing {number}") for number in (1, 2, 3))
+    settings = PredictionSettings(bfloat16=bfloat16)
+    info = CheckpointInfo(model.config, categories)
+    predictor = Predictor(model, info, device="cpu", settings=settings)
+    for gradients in (False, True):
+        with predictor.opened(np.zeros((64, 64, 3), np.uint8), gradients=gradients) as opened:
+            assert sum(isinstance(part, TiledConv) for part in opened[0].modules()) == count

@@ -26,13 +26,20 @@ REGIONS = 32
 REGION_SIDE = 16  # at most
 
 
-def folded(model: CoMask) -> CoMask:
-    """Copy a model into one that finds the same, sooner; the model itself stays as it is."""
+def folded(model: CoMask, *, tiles: bool = True) -> CoMask:
+    """Copy a model into one that finds the same, sooner; the model itself stays as it is.
+
+    Args:
+        model: Any.
+        tiles: Whether kernels are made ready for tiles, which serves float32 on a CPU only and
+            takes four times the memory of the weights that they stand for.
+    """
     twin = copy.deepcopy(model).eval()
     with torch.no_grad():
         for part in list(twin.modules()):
             _fold_children(part)
-        _tile(twin)
+        if tiles:
+            _tile(twin)
     return twin
 
 

@@ -4,6 +4,7 @@ Sixteen outputs of a channel take 36 multiplications instead of 144, for some ad
 rounding: about 1e-5 of the largest value. That pays on wide maps of many channels, and on many
 small ones. The points of interpolation are infinity, 0, 1, -1, 2 and -2, as in Lavin and Gray,
 "Fast Algorithms for Convolutional Neural Networks", 2016; fewer outputs take the first of them.
+Steps write over the same memory again and again, so no gradient flows back.
 
 Letters: B images, R regions, C channels in, O channels out, T tiles.
 """
