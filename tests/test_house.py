@@ -91,6 +91,12 @@ def test_annotations_are_readable_without_torch() -> None:
     assert not loaded_by(*rooms) & {"torch", "torchvision"}
 
 
+def test_a_predictor_waits_for_no_more_of_torch_than_it_needs() -> None:
+    loaded = loaded_by("comask.predict")
+    assert "torch" in loaded
+    assert not loaded & {"torchvision", "torch._dynamo", "torch._inductor"}
+
+
 def loaded_by(*modules: str) -> set[str]:
     script = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run(

@@ -1,12 +1,9 @@
-"""Image classifiers as feature pyramids: torchvision's networks, cut into their four stages."""
-
-from collections.abc import Callable
+"""Image classifiers as feature pyramids, cut into their four stages."""
 
 from torch import Tensor, nn
-from torchvision.models import mobilenet_v2, resnet50, resnet101
-from torchvision.ops import FrozenBatchNorm2d
 
 from comask.config import BackboneConfig
+from comask.model.classifiers import mobilenet_v2, resnet
 
 STRIDES = (4, 8, 16, 32)
 
@@ -39,7 +36,7 @@ class Backbone(nn.Module):
         """Switch to training; batch norms stay on their stored statistics."""
         super().train(mode)
         for part in self.modules():
-            if isinstance(part, nn.BatchNorm2d | FrozenBatchNorm2d):
+            if isinstance(part, nn.BatchNorm2d):
                 part.eval()
         return self
 
@@ -48,16 +45,11 @@ _Parts = tuple[nn.Module, nn.ModuleList, tuple[int, ...]]
 
 
 def _resnet(config: BackboneConfig) -> _Parts:
-    make: Callable[..., nn.Module] = resnet50 if config.kind == "resnet50" else resnet101
-    net = make(weights=None)
-    stem = nn.Sequential()
-    for name in ("conv1", "bn1", "relu", "maxpool"):
-        stem.add_module(name, getattr(net, name))
-    stages = nn.ModuleList(getattr(net, f"layer{k}") for k in (1, 2, 3, 4))
-    return stem, stages, (256, 512, 1024, 2048)
+    stem, stages = resnet((3, 4, 6 if config.kind == "resnet50" else 23, 3))
+    return stem, nn.ModuleList(stages), (256, 512, 1024, 2048)
 
 
 def _mobilenet(config: BackboneConfig) -> _Parts:
-    blocks = mobilenet_v2(weights=None).features
+    blocks = mobilenet_v2()
     stages = nn.ModuleList([blocks[2:4], blocks[4:7], blocks[7:14], blocks[14:18]])
     return blocks[:2], stages, (24, 32, 96, 320)

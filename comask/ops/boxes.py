@@ -9,8 +9,8 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.ops import nms as torchvision_nms
 
+from comask.ops.nms import operator
 from comask.structures import Size
 
 MAX_LOG_RATIO = abs(math.log(16 / 1000))  # a delta makes no box more than 62.5 times larger
@@ -71,7 +71,7 @@ def nms(boxes: Tensor, scores: Tensor, max_iou: float) -> Tensor:
 
     (N, 4), (N,) -> (K,) row numbers in ascending order, not by score (spec section 4.4).
     """
-    kept: Tensor = torchvision_nms(boxes, scores, max_iou)
+    kept: Tensor = operator()(boxes, scores, max_iou)
     return kept.sort().values
 
 

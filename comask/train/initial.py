@@ -7,23 +7,12 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor
-from torchvision.models import (
-    MobileNet_V2_Weights,
-    ResNet50_Weights,
-    ResNet101_Weights,
-    WeightsEnum,
-)
 
 from comask.checkpoint import native
 from comask.config import BackboneKind
 from comask.errors import CheckpointError
 from comask.model.comask import CoMask
 
-_WEIGHTS: Mapping[BackboneKind, WeightsEnum] = {
-    "resnet50": ResNet50_Weights.IMAGENET1K_V1,
-    "resnet101": ResNet101_Weights.IMAGENET1K_V1,
-    "mobilenet_v2": MobileNet_V2_Weights.IMAGENET1K_V1,
-}
 _MOBILENET_STAGES = ((2, 4), (4, 7), (7, 14), (14, 18))  # torchvision's blocks of C2 .. C5
 
 
@@ -88,8 +77,12 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _download(kind: BackboneKind) -> Mapping[str, Tensor]:
+    from torchvision.models import get_model_weights  # takes as long as torch itself
+
     try:
-        weights: Mapping[str, Tensor] = _WEIGHTS[kind].get_state_dict(progress=True)
+        weights: Mapping[str, Tensor] = get_model_weights(kind).IMAGENET1K_V1.get_state_dict(
+            progress=True
+        )
     except (URLError, OSError) as error:
         raise CheckpointError(
             f"ImageNet's weights of {kind} can't be downloaded here; give a file with --init FILE"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
-from torchvision.models import mobilenet_v2, resnet50
+from torchvision.models import get_model, mobilenet_v2
 from torchvision.models._api import WeightsEnum
 
 from comask.annotation.records import Category
@@ -50,9 +50,10 @@ def test_mobilenets_features_are_torchvisions() -> None:
         assert_close(level, net.features[:end](image))
 
 
-def test_resnets_features_are_torchvisions() -> None:
-    net = shaken(resnet50(weights=None))
-    model = holder("resnet50")
+@pytest.mark.parametrize("kind", ["resnet50", "resnet101"])
+def test_resnets_features_are_torchvisions(kind: BackboneKind) -> None:
+    net = shaken(get_model(kind, weights=None))
+    model = holder(kind)
     initial.fill_backbone(model, net.state_dict(), "here")
     image = noise(1, 3, 32, 32)
     hidden = net.maxpool(net.relu(net.bn1(net.conv1(image))))
