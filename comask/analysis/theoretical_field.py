@@ -29,6 +29,7 @@ from comask.model.backbone import STRIDES
 from comask.model.comask import CoMask
 from comask.model.msfem import Msfem
 from comask.model.neck import LEVELS
+from comask.model.nowhere import nowhere
 from comask.structures import ImageBatch, Size
 
 Path = Literal["own", "cascade"]
@@ -150,7 +151,7 @@ def theoretical_sizes(model: CoMask | ModelConfig) -> tuple[TheoreticalSize, ...
     the coarser grid: the widest field of all cells whose field touches no border is told.
     """
     if isinstance(model, ModelConfig):
-        with torch.device("meta"):  # layers without weights
+        with nowhere():
             model = CoMask(model)
     network = _Network.of(model)
     rows = []

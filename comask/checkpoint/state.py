@@ -8,6 +8,7 @@ from torch import Tensor
 from comask.config import ModelConfig
 from comask.errors import CheckpointError, ConfigError
 from comask.model.comask import CoMask
+from comask.model.nowhere import nowhere
 
 State = Mapping[str, Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -16,7 +17,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 def blank(config: ModelConfig) -> CoMask:
     """Build a model whose weights are still nowhere: no memory, no random numbers."""
     try:
-        with torch.device("meta"):
+        with nowhere():
             return CoMask(config)
     except (RuntimeError, TypeError, OverflowError) as error:  # sizes beyond 64 bits
         raise ConfigError("config asks for a model larger than any machine holds") from error

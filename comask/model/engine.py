@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from comask.errors import InputError
 from comask.model.comask import CoMask
+from comask.model.nowhere import nowhere
 
 Engine = Literal["torch", "openvino"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
@@ -31,7 +32,7 @@ class CompiledCoMask(CoMask):
     def __init__(self, model: CoMask) -> None:
         """Take over a folded model's parts; raises InputError where OpenVINO is missing."""
         demand_openvino()
-        with torch.device("meta"):  # parts that are never filled
+        with nowhere():  # parts that are never filled
             super().__init__(model.config)
         for name, part in list(model.named_children()):
             self.add_module(name, part)
