@@ -200,10 +200,9 @@ def _cascade(
         assert isinstance(branch, Branch)
         deeper = None
         if views:
-            given = views[-1]
+            deeper = views[-1]
             if question.path == "own":
-                given = given.detach() if held is None else held.views[row - 1]
-            deeper = enlarge(given, merged)
+                deeper = deeper.detach() if held is None else held.views[row - 1]
         if question.norm == "live":
             views.append(branch(merged, deeper))
             continue

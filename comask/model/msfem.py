@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from comask.config import AttentionKind, NeckConfig
 from comask.model.norm import GroupNorm, place_means
+from comask.ops.enlarged import convolve_enlarged
 
 
 class Msfem(nn.Module):
@@ -53,7 +54,7 @@ class Msfem(nn.Module):
             if number <= len(known):
                 view = known[number - 1]
             else:
-                view = branch(level, enlarge(coarse[-1], level) if coarse else None)
+                view = branch(level, coarse[-1] if coarse else None)
             coarse.append(torch.zeros_like(view) if number in silent else view)
         return coarse
 
@@ -92,23 +93,31 @@ class Unit(nn.Module):
         self.norm = GroupNorm(channels)
 
     def forward(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
-        """Halve a level: (B, C, H, W), maybe twice -> (B, C, H / 2, W / 2).
+        """Halve a level, and maybe what a deeper branch gave: -> (B, C, H / 2, W / 2).
 
-        Two maps are convolved apart and added up: what a convolution of their concatenation
-        (``deeper`` first) gives, without building it.
+        Args:
+            level: (B, C, H, W).
+            deeper: (B, C, h, w), which is enlarged to the level's size.
         """
         return F.relu(self.norm(self.convolved(level, deeper)), inplace=True)
 
     def convolved(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
-        """Do the convolution alone: (B, C, H, W), maybe twice -> (B, C, H / 2, W / 2)."""
-        level = _widened(level)
+        """Do the convolution alone.
+
+        Two maps are convolved apart and added up: what a convolution of their concatenation
+        (``deeper`` first) gives, without building it.
+        """
+        widened = _widened(level)
         if deeper is None:
-            alone: Tensor = self.conv(level)
+            alone: Tensor = self.conv(widened)
             return alone
-        deeper = _widened(deeper)
         weights = self.conv.weight.split([deeper.shape[1], level.shape[1]], dim=1)
-        seen = F.conv2d(level, weights[1], self.conv.bias, stride=2, padding=1)
-        seen += F.conv2d(deeper, weights[0], stride=2, padding=1)
+        seen = F.conv2d(widened, weights[1], self.conv.bias, stride=2, padding=1)
+        # a trace would take the sizes for constants
+        if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+            seen += F.conv2d(enlarge(deeper, level), weights[0], stride=2, padding=1)
+        else:
+            seen += convolve_enlarged(deeper, weights[0], (level.shape[2], level.shape[3]))
         return seen
 
 
@@ -124,7 +133,7 @@ class Branch(nn.Sequential):
     """Units one after the other; the first also sees what the deeper branch gave, enlarged."""
 
     def forward(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
-        """View a level at a coarser scale: (B, C, H, W) -> (B, C, H / 2^d, W / 2^d)."""
+        """View a level at a coarser scale: (B, C, H, W), (B, C, h, w) -> (B, C, H / 2^d, ...)."""
         first, *others = self
         coarse: Tensor = first(level, deeper)
         for unit in others:
