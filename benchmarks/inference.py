@@ -118,11 +118,13 @@ class Ours:
         preset, sign, way = re.fullmatch(r"(\w+)(?:([+-])(.+))?", name).groups()  # type: ignore[union-attr]
         model = CoMask(PRESETS[preset]()).eval().requires_grad_(False)
         calibrate(model.backbone)
+        self.dtype = torch.bfloat16 if (sign, way) == ("+", "bfloat16") else torch.float32
         self.undone = {}
         if sign == "-":
             self.undone = dict(UNDONE) if way == "all" else {way: UNDONE[way]}
         self.model = self._fast(model)
-        self.dtype = torch.float32
+        if self.dtype == torch.bfloat16:
+            self.model = in_bfloat16(self.model)
         self.categories = tuple(Category(k, str(k)) for k in range(self.model.config.num_classes))
         self._set(0.0, instances)
         images, _ = self._prepare()
@@ -131,8 +133,6 @@ class Ours:
             boxes = self.model.rpn(levels, images)
             scores = self.model.class_head(levels, boxes, images.sizes).softmax(1)[:, 1:]
         self._set(threshold(scores), instances)
-        if sign == "+" and way == "bfloat16":
-            self.model, self.dtype = in_bfloat16(self.model), torch.bfloat16
         self.plain = self.model
         if sign == "+" and way == "openvino":
             self.model = CompiledCoMask(copy.deepcopy(self.model))
@@ -167,7 +167,7 @@ class Ours:
 
     def _fast(self, model: CoMask) -> CoMask:
         if "fold" not in self.undone:
-            model = folded(model)
+            model = folded(model, tiles=self.dtype == torch.float32)
         if "channels-last" not in self.undone:
             model.to(memory_format=torch.channels_last)
         for kind, slow in [pair for undo in self.undone.values() for pair in undo.kinds]:

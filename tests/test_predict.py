@@ -94,10 +94,8 @@ def test_shapes_and_types_are_those_documented(predictor: Predictor, pixels: ima
     assert {len(getattr(candidates, name)) for name in list(kinds)[1:]} == {count}
 
 
-@pytest.mark.parametrize(("bfloat16", "count"), [(False, 5), (True, 0)])
-def test_convolutions_are_made_ready_for_tiles_only_where_they_serve(
-    bfloat16: bool, count: int
-) -> None:
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_convolutions_are_made_ready_for_tiles_only_where_they_serve(bfloat16: bool) -> None:
     model = small_model(small_config(NeckConfig(channels=128)))
     categories = tuple(Category(number, f"thing {number}") for number in (1, 2, 3))
     settings = PredictionSettings(bfloat16=bfloat16)
@@ -105,4 +103,5 @@ def test_convolutions_are_made_ready_for_tiles_only_where_they_serve(
     predictor = Predictor(model, info, device="cpu", settings=settings)
     for gradients in (False, True):
         with predictor.opened(np.zeros((64, 64, 3), np.uint8), gradients=gradients) as opened:
-            assert sum(isinstance(part, TiledConv) for part in opened[0].modules()) == count
+            count = sum(isinstance(part, TiledConv) for part in opened[0].modules())
+            assert count == (0 if bfloat16 and gradients else 5)

@@ -84,7 +84,10 @@ class CoMask(nn.Module):
 
         Without ``how`` it is done the checkpoint's own way.
         """
-        first = self.look(levels, [one.boxes for one in found], _labels(found), sizes)
+        how = how or Refinement.of(self.config)
+        given = [one.boxes for one in found]
+        # the second pass judges its own masks
+        first = self.look(levels, given, _labels(found), sizes, judged=not how.second_pass)
         return self.refined(levels, found, sizes, first, how)
 
     def refined(
@@ -135,9 +138,15 @@ class CoMask(nn.Module):
         boxes: Sequence[Tensor],
         labels: Tensor,
         sizes: Sequence[Size],
+        *,
+        judged: bool = True,
     ) -> HeadOutput:
-        """Run the mask head over regions: B x (N_b, 4), (N,) -> HeadOutput of all N."""
-        output: HeadOutput = self.mask_head(self.regions(levels, boxes, sizes), labels)
+        """Run the mask head over regions: B x (N_b, 4), (N,) -> HeadOutput of all N.
+
+        Where nobody asks for them no masks are ``judged``.
+        """
+        regions = self.regions(levels, boxes, sizes)
+        output: HeadOutput = self.mask_head(regions, labels, judged=judged)
         return output
 
     def regions(

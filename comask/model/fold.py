@@ -1,7 +1,7 @@
 """A copy of a model for inference that finds the same, sooner.
 
 On stored statistics a batch norm is one factor and one shift a channel; both fit into the weights
-and the bias of the convolution before it. Wide 3x3 convolutions, of the pyramid and of regions, get
+and the bias of the convolution before it. Wide 3x3 convolutions, of maps and of regions, get
 their kernels ready for tiles, and what reads all cells of a region becomes the convolution that it
 is.
 """
@@ -15,10 +15,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from comask.model.cells import Cells
 from comask.model.comask import CoMask
+from comask.model.tracing import traced
 from comask.ops import winograd
 
+TILED = (torch.float32, torch.bfloat16)
 CHANNELS = 128  # with fewer, tiles cost more than they save
-PLACES = 2000  # on smaller maps too
+PLACES = 600  # on smaller maps too
 
 # regions are many small maps: tiles save time from these on
 REGION_CHANNELS = 256
@@ -31,8 +33,8 @@ def folded(model: CoMask, *, tiles: bool = True) -> CoMask:
 
     Args:
         model: Any.
-        tiles: Whether kernels are made ready for tiles, which serves float32 on a CPU only and
-            takes four times the memory of the weights that they stand for.
+        tiles: Whether kernels are made ready for tiles, which serves CPUs only and takes four times
+            the memory of the weights that they stand for.
     """
     twin = copy.deepcopy(model).eval()
     with torch.no_grad():
@@ -43,20 +45,21 @@ def folded(model: CoMask, *, tiles: bool = True) -> CoMask:
     return twin
 
 
-def in_bfloat16(twin: CoMask) -> CoMask:
+def in_bfloat16(twin: CoMask, *, tiles: bool = True) -> CoMask:
     """Copy a folded model into one whose weights and maps are bfloat16; ``twin`` stays as it is.
 
-    Boxes, scores, votes and masks leave its parts as float32, whatever they were made of.
+    Boxes, scores, votes and masks leave its parts as float32, whatever they were made of. Of
+    ``tiles`` holds what ``folded`` says; ``twin`` itself needs none for it.
     """
     half = copy.deepcopy(twin)
-    for part in half.modules():
-        if isinstance(part, TiledConv):
-            part.kernel = part.kernel.new_empty(0)  # for float32 only
+    if tiles:
+        with torch.no_grad():
+            _tile(half)
     return half.bfloat16()
 
 
 class TiledConv(nn.Conv2d):
-    """A 3x3 convolution that works by tiles where that is faster: float32, on a CPU.
+    """A 3x3 convolution that works by tiles where that is faster: on a CPU.
 
     That is on wide maps, and on many regions. Where gradients are asked for it is a plain one.
     """
@@ -65,8 +68,8 @@ class TiledConv(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve: (B, C, H, W) -> (B, O, H, W)."""
-        tiled = features.device.type == "cpu" and features.dtype == torch.float32
-        if torch.is_grad_enabled() or not tiled:
+        tiled = features.device.type == "cpu" and features.dtype in TILED
+        if torch.is_grad_enabled() or not tiled or traced():
             return super().forward(features)
         count, _, height, width = features.shape
         if max(height, width) <= REGION_SIDE:
@@ -96,7 +99,8 @@ def _fold_children(part: nn.Module) -> None:
 
 
 def _tile(twin: CoMask) -> None:
-    """Make the kernels of wide convolutions ready, but the backbone's and those that halve."""
+    """Make the kernels of wide convolutions ready, but of those that halve."""
+    _tile_within(twin.backbone, CHANNELS)
     for msfem in twin.neck.msfem:
         _tile_within(msfem.attention, CHANNELS)  # type: ignore[arg-type]
     _tile_within(twin.rpn, CHANNELS)
@@ -112,9 +116,9 @@ def _tile_within(part: nn.Module, channels: int) -> None:
 
 
 def _is_wide(conv: nn.Conv2d, channels: int) -> bool:
-    shape = (conv.kernel_size, conv.stride, conv.padding)
+    shape = (conv.kernel_size, conv.stride, conv.padding, conv.groups)
     widths = (conv.in_channels, conv.out_channels)
-    return shape == ((3, 3), (1, 1), (1, 1)) and min(widths) >= channels
+    return shape == ((3, 3), (1, 1), (1, 1), 1) and min(widths) >= channels
 
 
 def _tiled(conv: nn.Conv2d) -> TiledConv:

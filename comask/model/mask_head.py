@@ -25,7 +25,7 @@ class HeadOutput(NamedTuple):
 
     distances  (N, 4, 7, 7)   left, right, top, bottom, shares of the box, never negative
     masks      (N, 28, 28)    logits
-    mask_ious  (N,)           predicted IoU, not bounded
+    mask_ious  (N,)           predicted IoU, not bounded; nan where nobody asked for it
     """
 
     distances: Tensor
@@ -56,16 +56,22 @@ class MaskHead(nn.Module):
         self.mask_iou = nn.Linear(hidden, config.mask_head.iou_outputs or outputs)
         self._initialise()
 
-    def forward(self, regions: Tensor, labels: Tensor) -> HeadOutput:
+    def forward(self, regions: Tensor, labels: Tensor, *, judged: bool = True) -> HeadOutput:
         """Vote, draw and judge: (N, C, 14, 14), (N,) 0-based -> HeadOutput."""
         trunk: Tensor = self.trunk(regions)  # (N, C, 7, 7)
         distances = F.relu(self.distance(trunk)).float()
         masks = self._mask(trunk, labels)
+        if not judged:
+            return HeadOutput(distances, masks, masks.new_full((len(masks),), torch.nan))
+        return HeadOutput(distances, masks, self._judged(trunk, masks, labels))
+
+    def _judged(self, trunk: Tensor, masks: Tensor, labels: Tensor) -> Tensor:
+        """Predict the masks' IoUs: (N, C, 7, 7), (N, 28, 28), (N,) -> (N,)."""
         hint = F.max_pool2d(masks.detach()[:, None], 4).sigmoid().to(trunk.dtype)
         judged: Tensor = self.judge(torch.cat([trunk, hint], dim=1))
         hidden = F.relu(self.judge2(F.relu(self.judge1(judged))))
-        ious = self.mask_iou(hidden).float().gather(1, labels[:, None] + 1)[:, 0]
-        return HeadOutput(distances, masks, ious)
+        ious: Tensor = self.mask_iou(hidden).float().gather(1, labels[:, None] + 1)[:, 0]
+        return ious
 
     def _mask(self, trunk: Tensor, labels: Tensor) -> Tensor:
         """Draw each region's mask of its own label only: (N, C, 7, 7) -> (N, 28, 28) logits."""

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from comask.config import AttentionKind, NeckConfig
 from comask.model.norm import GroupNorm, place_means
+from comask.model.tracing import traced
 from comask.ops.enlarged import convolve_enlarged
 
 
@@ -113,8 +114,7 @@ class Unit(nn.Module):
             return alone
         weights = self.conv.weight.split([deeper.shape[1], level.shape[1]], dim=1)
         seen = F.conv2d(widened, weights[1], self.conv.bias, stride=2, padding=1)
-        # a trace would take the sizes for constants
-        if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        if traced():
             seen += F.conv2d(enlarge(deeper, level), weights[0], stride=2, padding=1)
         else:
             seen += convolve_enlarged(deeper, weights[0], (level.shape[2], level.shape[3]))

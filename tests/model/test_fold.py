@@ -122,3 +122,38 @@ def test_in_bfloat16_boxes_and_scores_are_float32() -> None:
         assert value.dtype == torch.float32
         assert value.isfinite().all()
     assert next(twin.parameters()).dtype == torch.float32
+
+
+@torch.inference_mode()
+def test_in_bfloat16_tiles_find_what_plain_convolutions_find(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fold, "PLACES", 1)
+    monkeypatch.setattr(fold, "REGIONS", 1)
+    monkeypatch.setattr(fold, "REGION_CHANNELS", 128)
+    model, images = small_model(small_config(NeckConfig(channels=128))), batch((64, 96))
+    plain = folded(model, tiles=False)
+    assert tiled(in_bfloat16(plain, tiles=False)) == 0
+    half = in_bfloat16(plain)
+    assert tiled(half) > 9
+    assert tiled(plain) == 0
+    assert {value.dtype for value in half.state_dict().values()} == {torch.bfloat16}
+    levels = [one.bfloat16() for one in model.features(images.tensor)[:4]]
+    for ours, theirs, level in zip(half.neck.msfem, plain.neck.msfem, levels, strict=True):
+        wanted = theirs.attention(level.float())
+        found = ours.attention(level).float()
+        assert (found - wanted).norm() < 0.03 * wanted.norm()
+
+
+@torch.inference_mode()
+def test_the_backbone_works_by_tiles_but_where_channels_are_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fold, "PLACES", 1)
+    monkeypatch.setattr(fold, "REGION_SIDE", 0)
+    # 3x3 convolutions of 128 channels and more, without the first of a stage, which halves
+    assert tiled(folded(trained("resnet50")).backbone) == 3 + 5 + 2
+    assert tiled(folded(trained("mobilenet_v2")).backbone) == 0
+    model, pixels = trained("resnet50"), noise(1, 3, 96, 64)
+    for found, wanted in zip(folded(model).backbone(pixels), model.backbone(pixels), strict=True):
+        assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())

@@ -80,6 +80,16 @@ def test_the_own_channel_is_that_of_the_whole_convolution(channels: list[int]) -
     assert_close(torch.autograd.grad(found, learnt, pull), wanted)
 
 
+@torch.inference_mode()
+def test_masks_that_nobody_wants_judged_are_drawn_all_the_same() -> None:
+    head, regions, labels = made().eval(), noise(3, 64, 14, 14), torch.tensor([0, 1, 0])
+    wanted, found = head(regions, labels), head(regions, labels, judged=False)
+    assert torch.equal(found.masks, wanted.masks)
+    assert torch.equal(found.distances, wanted.distances)
+    assert found.mask_ious.shape == wanted.mask_ious.shape
+    assert found.mask_ious.isnan().all()
+
+
 def test_the_mask_learns_nothing_from_its_predicted_iou() -> None:
     head = made()
     head(noise(2, 64, 14, 14), torch.tensor([0, 1])).mask_ious.sum().backward()

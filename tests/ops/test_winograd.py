@@ -42,7 +42,8 @@ def test_regions_of_any_side_are_convolved_plainly(height: int, width: int) -> N
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_more_regions_than_are_worked_on_at_once(layout: torch.memory_format) -> None:
-    regions = noise(2 * winograd.REGIONS + 5, 3, 7, 6).double().to(memory_format=layout)
+    count = 2 * (winograd.PLACES // (14 * 13)) + 5
+    regions = noise(count, 3, 14, 13).double().to(memory_format=layout)
     weight = noise(4, 3, 3, 3).double()
     found = winograd.convolve_regions(regions, winograd.transformed(weight))
     assert_close(found, F.conv2d(regions, weight, padding=1), rtol=1e-9, atol=1e-9)
@@ -56,13 +57,21 @@ def test_no_image_gives_none(convolve: Convolve) -> None:
 
 @pytest.mark.parametrize("convolve", [winograd.convolve, winograd.convolve_regions])
 @pytest.mark.parametrize("side", [7, 14, 28])
-def test_float32_rounds_to_a_few_millionths_of_the_largest_value(
-    convolve: Convolve, side: int
-) -> None:
+def test_float32_rounds_to_millionths_of_the_largest_value(convolve: Convolve, side: int) -> None:
     features, weight = noise(2, 256, side, side), noise(64, 256, 3, 3, seed=1)
     exact = F.conv2d(features.double(), weight.double(), padding=1)
     found = convolve(features, winograd.transformed(weight))
-    assert_close(found.double(), exact, rtol=0, atol=3e-5 * exact.abs().max().item())
+    assert_close(found.double(), exact, rtol=0, atol=5e-6 * exact.abs().max().item())
+
+
+@pytest.mark.parametrize("convolve", [winograd.convolve, winograd.convolve_regions])
+@pytest.mark.parametrize("side", [7, 14, 28])
+def test_bfloat16_rounds_to_a_hundredth(convolve: Convolve, side: int) -> None:
+    features, weight = noise(2, 256, side, side).bfloat16(), noise(64, 256, 3, 3, seed=1)
+    exact = F.conv2d(features.double(), weight.double(), padding=1)
+    found = convolve(features, winograd.transformed(weight).bfloat16())
+    assert found.dtype == torch.bfloat16
+    assert (found - exact).norm() < 0.02 * exact.norm()
 
 
 def test_a_kernel_that_moves_by_a_pixel_moves_by_a_pixel() -> None:
