@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comask.checkpoint import native
 from comask.errors import InputError
 from comask.evaluate.agreement import agree
 from comask.evaluate.run import judge_checkpoint
+from comask.model import fold
 from comask.predict import PredictionSettings, Predictor
 from tests.factories import coco_content, write_checkpoint, write_json
 
@@ -22,8 +24,17 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nuclei_are_found_as_well_in_bfloat16(shared_data: Path, tmp_path: Path) -> None:
-    """On three images; `comask agree` asked all thirty, and its record is bundled."""
+@pytest.mark.parametrize("tiles", [False, True])
+def test_nuclei_are_found_as_well_in_bfloat16(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiles: bool
+) -> None:
+    """On three images; `comask agree` asked all thirty, and its record is bundled.
+
+    That checkpoint's convolutions are too narrow for tiles to pay; they can be had all the same.
+    """
+    if tiles:
+        for name in ("CHANNELS", "REGION_CHANNELS", "PLACES", "REGIONS"):
+            monkeypatch.setattr(fold, name, 1)
     content = json.loads((shared_data / "nuclei/instances_val.json").read_bytes())
     content["images"] = sorted(content["images"], key=lambda one: one["file_name"])[:3]
     shown = {one["id"] for one in content["images"]}
@@ -34,6 +45,9 @@ def test_nuclei_are_found_as_well_in_bfloat16(shared_data: Path, tmp_path: Path)
     for bfloat16 in (False, True):
         settings = PredictionSettings(bfloat16=bfloat16)
         predictor = Predictor(model, info, device="cpu", settings=settings)
+        with predictor.opened(np.zeros((32, 32, 3), np.uint8)) as (network, *_):
+            kinds = {type(part) for part in network.modules()}
+        assert (fold.TiledConv in kinds) == tiles
         found = judge_checkpoint(predictor, truth, shared_data / "nuclei/val", progress=False)
         reached.append(found["segm"].numbers["AP"])
     assert reached[0] > 0.3
