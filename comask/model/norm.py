@@ -6,6 +6,10 @@ from torch import Tensor, nn
 GROUPS = 32
 SMALL = 1024  # places: on smaller maps PyTorch's kernel for bfloat16 is slower than float32's
 
+# on many regions PyTorch's kernel for float32 is slow where a group has few channels
+REGIONS = 16
+ALIKE = 4
+
 
 class GroupNorm(nn.GroupNorm):
     """torch's, but a group of a single value becomes the bias instead of an error.
@@ -20,19 +24,23 @@ class GroupNorm(nn.GroupNorm):
         """Normalise each group of channels: (B, C, H, W) -> (B, C, H, W)."""
         if features.shape[1:].numel() == self.num_groups:
             return torch.zeros_like(features) + self.bias[:, None, None]
-        half = self.weight.dtype == torch.bfloat16 and features.device.type == "cpu"
-        if half and features.shape[2:].numel() < SMALL:
-            weight, bias = self.weight.float(), self.bias.float()
-            wide = torch.group_norm(features.float(), self.num_groups, weight, bias, self.eps)
+        small = features.device.type == "cpu" and features.shape[2:].numel() < SMALL
+        if small and self.weight.dtype == torch.bfloat16:
+            wide = self._normed(features.float(), self.weight.float(), self.bias.float(), small)
             return wide.to(features.dtype)
-        return torch.group_norm(features, self.num_groups, self.weight, self.bias, self.eps)
+        return self._normed(features, self.weight, self.bias, small)
+
+    def _normed(self, features: Tensor, weight: Tensor, bias: Tensor, small: bool) -> Tensor:
+        alike = self.num_channels // self.num_groups
+        if small and len(features) >= REGIONS and alike <= ALIKE and not self.training:
+            return _by_products(features, weight, bias, self.eps, alike)
+        return torch.group_norm(features, self.num_groups, weight, bias, self.eps)
 
 
 class RegionNorm(nn.InstanceNorm2d):
     """torch's with learnt weights, but where maps are stored channels last they stay so, on CPUs.
 
-    There torch's own turns them over, and whatever follows is slower for it; the means are products
-    of matrices here.
+    There torch's own turns them over, and whatever follows is slower for it.
     """
 
     def __init__(self, channels: int) -> None:
@@ -43,14 +51,29 @@ class RegionNorm(nn.InstanceNorm2d):
         if self.training or features.device.type != "cpu":
             turned: Tensor = super().forward(features)
             return turned
-        size = features.shape[2:]
-        exact = torch.promote_types(features.dtype, torch.float32)
-        rows = features.permute(0, 2, 3, 1).flatten(1, 2).to(exact)  # (R, H * W, C)
-        share = rows.new_full((1, 1, rows.shape[1]), 1 / rows.shape[1]).expand(len(rows), -1, -1)
-        centred = rows - share @ rows
-        scale = self.weight * torch.rsqrt(share @ centred.square() + self.eps)
-        normed = torch.addcmul(self.bias.to(exact), centred, scale.to(exact))
-        return normed.view(-1, *size, features.shape[1]).permute(0, 3, 1, 2)
+        return _by_products(features, self.weight, self.bias, self.eps, 1)
+
+
+def _by_products(features: Tensor, weight: Tensor, bias: Tensor, eps: float, alike: int) -> Tensor:
+    """Normalise groups of ``alike`` channels: (R, C, H, W) -> the same, float32 at least.
+
+    The means are products of matrices; maps that are stored channels last stay so.
+    """
+    count, channels, height, width = features.shape
+    exact = torch.promote_types(features.dtype, torch.float32)
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2).to(exact)  # (R, H * W, C)
+    share = rows.new_full((1, 1, height * width), 1 / (height * width)).expand(count, -1, -1)
+
+    def mean(values: Tensor) -> Tensor:
+        means: Tensor = share @ values  # (R, 1, C)
+        if alike > 1:
+            means = means.unflatten(2, (-1, alike)).mean(3).repeat_interleave(alike, dim=2)
+        return means
+
+    centred = rows - mean(rows)
+    scale = weight * torch.rsqrt(mean(centred.square()) + eps)
+    normed = torch.addcmul(bias.to(exact), centred, scale.to(exact))
+    return normed.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def place_means(features: Tensor) -> Tensor:

@@ -43,6 +43,23 @@ def test_a_norm_in_bfloat16_rounds_what_one_in_float32_finds(side: int) -> None:
     assert_close(found.float(), wanted, rtol=2**-7, atol=2**-6)
 
 
+@pytest.mark.parametrize("channels", [64, 96, 128, 160])
+@pytest.mark.parametrize("half", [False, True])
+def test_many_regions_are_normed_as_few_are(channels: int, half: bool) -> None:
+    norm = weighted(GroupNorm(channels))
+    features = noise(40, channels, 7, 5) + 3.0
+    if half:
+        norm, features = norm.bfloat16(), features.bfloat16()
+    found = norm(features)
+    weight, bias = norm.weight.double(), norm.bias.double()
+    wanted = torch.group_norm(features.double(), 32, weight, bias, norm.eps)
+    room = 2**-7 if half else 1e-5
+    assert found.dtype == features.dtype
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert_close(found.double(), wanted, rtol=room, atol=room)
+    assert_close(found[:3], norm(features[:3]), rtol=room, atol=room)
+
+
 @pytest.mark.parametrize("regions", [0, 1, 5])
 @pytest.mark.parametrize("offset", [0.0, 300.0])
 def test_a_region_is_normed_as_torch_does_it(regions: int, offset: float) -> None:
