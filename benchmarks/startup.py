@@ -4,8 +4,9 @@ Every round starts both in turn, on a new workspace. The Studio's time ends when
 page's main script were fetched; then it is killed, so that its processor time is what was spent
 until then, the model's opening beside the page included. After that a Studio of its own is asked,
 some seconds after its page answered, for a sample as the page asks for one that is clicked
-(``GET /api/documents/KEY``), and the network passes over the same image in this process. What is
-printed are medians of the ratios round by round, with the least and the largest.
+(``GET /api/documents/KEY``), and the network passes over the same image in this process. How long
+after its start such a Studio had masks is held against the bare import as well. What is printed are
+medians of the ratios round by round, with the least and the largest.
 
     python benchmarks/startup.py
     python benchmarks/startup.py --rounds 9 --pauses 0,2,5
@@ -53,7 +54,7 @@ def main() -> None:
         return
     pauses = [float(pause) for pause in given.pauses.split(",")]
     start: list[Spent] = []
-    clicks: dict[float, list[float]] = {pause: [] for pause in pauses}
+    clicks: dict[float, list[tuple[float, float]]] = {pause: [] for pause in pauses}
     network = Network(given.checkpoint, given.image)
     for turn in range(given.rounds):
         took = {}
@@ -61,18 +62,21 @@ def main() -> None:
             took[what] = bare() if what == "bare" else answered(given.checkpoint)
         start.append(ratio(took["studio"], took["bare"]))
         for pause in pauses:
-            waited = click(given.checkpoint, given.image, pause)
-            clicks[pause].append(waited / network.seconds())
-        last = [*start[-1], *(ratios[-1] for ratios in clicks.values())]
+            waited, since_start = click(given.checkpoint, given.image, pause)
+            clicks[pause].append((waited / network.seconds(), since_start / took["bare"][0]))
+        last = [*start[-1], *(one for ratios in clicks.values() for one in ratios[-1])]
         words = ", ".join(f"{value:.2f}" for value in last)
         print(f"round {turn + 1} of {given.rounds}: {words}", file=sys.stderr)
     print("| process start to page and script, beside `import torch, gradio` | ratio |\n|---|---:|")
     for name, column in zip(("clock", "processor time"), zip(*start, strict=True), strict=True):
         print(f"| {name} | {spread(column)} |")
-    print("\n| first masks of a sample, clicked after the page answered | beside one pass |")
-    print("|---|---:|")
-    for pause, ratios in clicks.items():
-        print(f"| {pause:g} s after | {spread(ratios)} |")
+    print(
+        "\n| first masks of a sample, clicked after the page answered | beside one pass |", end=""
+    )
+    print(" process start to them, beside the import |\n|---|---:|---:|")
+    for pause, pairs in clicks.items():
+        waits, totals = zip(*pairs, strict=True)
+        print(f"| {pause:g} s after | {spread(waits)} | {spread(totals)} |")
     print(f"\n{given.rounds} rounds")
 
 
@@ -114,9 +118,13 @@ def answered(checkpoint: Path) -> Spent:
         return seconds, _ended(process, began)[1]
 
 
-def click(checkpoint: Path, image: Path, pause: float) -> float:
-    """Open the page, wait, and ask for an image as the page does: seconds until its masks came."""
+def click(checkpoint: Path, image: Path, pause: float) -> tuple[float, float]:
+    """Open the page, wait, and ask for an image as the page does, until its masks came.
+
+    Gives the seconds since it was asked for, and since the Studio's process was started.
+    """
     key = key_of(image.read_bytes(), "samples")
+    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as workspace, _serving(checkpoint, workspace) as address:
         _visit(address)
         time.sleep(pause)
@@ -126,7 +134,8 @@ def click(checkpoint: Path, image: Path, pause: float) -> float:
         while b'"pending"' in said:  # the server waits two minutes; the page then asks again
             with urlopen(asked, timeout=PATIENCE / 1000) as answer:
                 said = answer.read()
-        return time.perf_counter() - began
+        ended = time.perf_counter()
+        return ended - began, ended - started
 
 
 def here(given: argparse.Namespace) -> list[float]:
