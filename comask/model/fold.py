@@ -99,8 +99,10 @@ def _fold_children(part: nn.Module) -> None:
 
 
 def _tile(twin: CoMask) -> None:
-    """Make the kernels of wide convolutions ready, but of those that halve."""
-    _tile_within(twin.backbone, CHANNELS)
+    """Make the kernels of wide convolutions ready, but of those that halve.
+
+    Not the backbone's either: over its many layers the rounding would add up.
+    """
     for msfem in twin.neck.msfem:
         _tile_within(msfem.attention, CHANNELS)  # type: ignore[arg-type]
     _tile_within(twin.rpn, CHANNELS)
