@@ -39,7 +39,15 @@ assert boxes.nms(found, scores, 0.5).tolist() == [1, 2]
 """
 
 
-@pytest.mark.parametrize("way", [ALONE, TORCHVISION_AFTER_IT, NO_LIBRARY_FOUND, NO_LIBRARY_LOADS])
+@pytest.mark.parametrize(
+    "way",
+    [
+        ALONE,
+        pytest.param(TORCHVISION_AFTER_IT, marks=pytest.mark.slow),
+        pytest.param(NO_LIBRARY_FOUND, marks=pytest.mark.slow),
+        pytest.param(NO_LIBRARY_LOADS, marks=pytest.mark.slow),
+    ],
+)
 def test_boxes_are_suppressed(way: str) -> None:
     done = subprocess.run([sys.executable, "-c", START + way], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
