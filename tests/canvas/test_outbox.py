@@ -47,6 +47,10 @@ def test_what_waits_outlasts_a_reload_and_arrives_once(
     made.lost = 1  # the first is applied, and nobody hears of it
     relabel(page, "m0")
     until(page, "l.pending === 1")
+    for _ in range(400):  # until it has arrived
+        if made.log:
+            break
+        page.wait_for_timeout(25)
     made.down = True
     relabel(page, "m1", "m2")
     said = page.get_by_test_id("label-saved")
