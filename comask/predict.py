@@ -343,10 +343,8 @@ class Predictor:
     def _fast(self, engine: Engine) -> CoMask:
         """Make what runs where no gradients are asked for."""
         if engine == "torch":
-            if self.bfloat16:
-                return in_bfloat16(self._exact, tiles=self.device.type == "cpu")
-            exact: CoMask = self._exact
-            return exact
+            tiles = self.device.type == "cpu"
+            return in_bfloat16(self._exact, tiles=tiles) if self.bfloat16 else self._exact
         if self.bfloat16 or self.device.type != "cpu":
             where = "bfloat16" if self.bfloat16 else f"float32 on {self.device.type}"
             raise InputError(f"the engine {engine} runs in float32 on a CPU, not in {where}")

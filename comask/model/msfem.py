@@ -103,7 +103,7 @@ class Unit(nn.Module):
         return F.relu(self.norm(self.convolved(level, deeper)), inplace=True)
 
     def convolved(self, level: Tensor, deeper: Tensor | None = None) -> Tensor:
-        """Do the convolution alone.
+        """Do the convolution alone: of what ``forward`` takes, to the same shape.
 
         Two maps are convolved apart and added up: what a convolution of their concatenation
         (``deeper`` first) gives, without building it.

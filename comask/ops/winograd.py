@@ -24,7 +24,7 @@ TILE = STEP + 2  # inputs a tile and a side, and points
 TILES = 512  # worked on at once: they stay in the cache, and memory stays bounded
 PLACES = 64 * 14 * 14  # of regions, likewise
 
-_FINITE = (0.0, 0.625, -0.625, 1.5, -1.5)  # points that follow infinity
+_FINITE = (0.0, 0.625, -0.625, 1.5, -1.5)  # points of interpolation that follow infinity
 
 
 def transformed(weight: Tensor) -> Tensor:
@@ -130,10 +130,10 @@ class _Workspace:
         return self._held[name][:size].view(shape)
 
 
-Sides = tuple[Tensor] | tuple[Tensor, Tensor]  # one matrix for both sides of a map, or one each
+_Sides = tuple[Tensor] | tuple[Tensor, Tensor]  # one matrix for both sides of a map, or one each
 
 
-def _turn(sides: Sides, given: Tensor, into: Tensor, work: _Workspace) -> None:
+def _turn(sides: _Sides, given: Tensor, into: Tensor, work: _Workspace) -> None:
     """Multiply both sides of maps: (u, h) and (v, w), or (u v, h w); (h, w, n) -> (u, v, n)."""
     count = given.shape[2]
     if len(sides) == 1:
@@ -162,8 +162,8 @@ class _Row:
     inputs: slice
     outputs: slice
     points: int
-    into: Sides
-    out_of: Sides
+    into: _Sides
+    out_of: _Sides
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _grid(height: int, width: int, dtype: torch.dtype, device: torch.device) -> 
         first, start = first + points, start + points * count
     half = dtype == torch.bfloat16
 
-    def sides(down: Tensor, across: Tensor) -> Sides:
+    def sides(down: Tensor, across: Tensor) -> _Sides:
         if half:
             return (torch.kron(down.contiguous(), across).to(device, dtype),)
         return down.to(device, dtype), across.to(device, dtype)
