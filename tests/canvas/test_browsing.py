@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.canvas import harness, planted
 from tests.canvas.planted import DATASET, Planted
@@ -346,10 +346,17 @@ def test_an_address_opens_the_same_state_in_a_fresh_browser(page: Page, start: S
     before = state(page)
     address = page.url
     page.goto("about:blank")
+    held: list[Route] = []
+    page.route("**/api/documents/**", lambda route: held.append(route))
     page.goto(address)
+    until(page, "s.dataset && s.front === 'viewer'")
+    page.wait_for_timeout(600)  # more than the pause after which the address is written
+    assert page.url == address  # it keeps what it asks for while the image is on its way
+    held[0].continue_()
     until(page, "s.ready && s.selected === 'p2'")
     after = state(page)
     assert {name: after[name] for name in told} == {name: before[name] for name in told}
+    page.wait_for_timeout(400)
     assert page.url == address
 
 

@@ -94,8 +94,8 @@
     return { place, look, switches, instance: text("instance") || null, at: at.length === 3 && !at.includes(null) ? at : null };
   }
 
-  // the other way; `view` is the picture's, or null while none is in front
-  function write(place, store, view) {
+  // the other way; `view` is the picture's, or null while none is in front, `wanted` what its image will be asked for once it is here
+  function write(place, store, view, wanted = null) {
     const words = new URLSearchParams(window.location.search);
     for (const name of OURS) words.delete(name);
     const put = (name, value, usual) => value !== null && value !== "" && String(value) !== String(usual) && words.set(name, value);
@@ -114,9 +114,10 @@
     if (place.page === "inspect") {
       for (const name of INSPECTED) put(name, place[name] === true ? 1 : place[name] === false ? "" : place[name], START[name]);
     }
-    if (!inDataset || place.mode === "viewer" || ["inspect", "label"].includes(place.page)) {
+    const opens = !inDataset || place.mode === "viewer" || ["inspect", "label"].includes(place.page);
+    if (opens) {
       put("image", place.image);
-      put("instance", store.selected);
+      put("instance", wanted?.instance ?? store.selected);
       put("film", place.film);
     }
     put("score", store.threshold.toFixed(2), store.defaults.threshold.toFixed(2));
@@ -129,7 +130,8 @@
     put("layers", letters(store.layers, LAYERS) || "-", "pt");
     if (store.touched.size > 0) put("show", letters(store.switches, SWITCHES) || "-");
     for (const name of store.off) words.append("off", name);
-    if (view && !view.fitted && view.image[0]) {
+    if (opens && wanted?.at) words.set("at", wanted.at);
+    else if (view && !view.fitted && view.image[0]) {
       const [x, y] = view.toImage(view.size[0] / 2, view.size[1] / 2);
       words.set("at", [Number(view.scale.toPrecision(10)), Number(Math.max(0, x).toFixed(4)), Number(Math.max(0, y).toFixed(4))].join(","));
     }
@@ -138,8 +140,8 @@
 
   // keeps the window's address and the page together
   class Address {
-    constructor(place, store, view, { onback }) {
-      Object.assign(this, { place, store, view });
+    constructor(place, store, view, { wanted, onback }) {
+      Object.assign(this, { place, store, view, wanted });
       this.timer = null;
       this.step = false; // whether the next write is one that Back undoes
       this.live = false; // until the page has become what the address asked for
@@ -176,7 +178,7 @@
 
     now() {
       clearTimeout(this.timer);
-      const next = write(this.place, this.store, this.place.pictured ? this.view : null);
+      const next = write(this.place, this.store, this.place.pictured ? this.view : null, this.wanted());
       const { step } = this;
       this.step = false;
       if (next === window.location.search.replace(/^\?/, "")) return;

@@ -46,7 +46,7 @@
       this.detachKeys = parts.keys.attach(element, this);
       this.wire();
       this.asked = parts.address.read(window.location.search, this.store.defaults);
-      this.address = new parts.address.Address(this.browse.place, this.store, this.view, { onback: (asked) => this.goTo(asked) });
+      this.address = new parts.address.Address(this.browse.place, this.store, this.view, { wanted: () => this.wanted, onback: (asked) => this.goTo(asked) });
       this.look(this.asked);
       host.watch("value", () => this.take(host.props.value));
       host.watch("progress", () => this.takeProgress(host.props.progress));
