@@ -17,9 +17,13 @@ expect.set_options(timeout=60_000)  # a busy machine is not a fault
 
 
 @pytest.fixture
-def site() -> Iterator[harness.Site]:
+def site(browser: Browser) -> Iterator[harness.Site]:
     with harness.serve() as served:
         yield served
+        pages = [page for context in browser.contexts for page in context.pages]
+        for page in pages:  # what they still ask for would fail once the server is gone
+            if page.url.startswith(served.address):
+                page.goto("about:blank")
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def opened(page: Page, site: harness.Site) -> Opener:
 
 
 @pytest.fixture
-def labelled(page: Page, site: harness.Site) -> Iterator[Labelled]:
+def labelled(page: Page, site: harness.Site) -> Labelled:
     """Give a function that opens the page Label over a made-up dataset."""
 
     def show(
@@ -50,8 +54,7 @@ def labelled(page: Page, site: harness.Site) -> Iterator[Labelled]:
         shown.wait_for_function("window.studio?.state().ready")
         return made
 
-    yield show
-    page.goto("about:blank")  # before the server goes
+    return show
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A dataset on the page: open it, look through the grid, filter, run, come back by an address."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -19,7 +19,7 @@ Start = Callable[..., Planted]
 
 
 @pytest.fixture
-def start(page: Page, site: harness.Site) -> Iterator[Start]:
+def start(page: Page, site: harness.Site) -> Start:
     """Give a function that opens the planted dataset in a browser."""
 
     def show(address: str = f"?source=dataset&dataset={DATASET}", **options: object) -> Planted:
@@ -28,8 +28,7 @@ def start(page: Page, site: harness.Site) -> Iterator[Start]:
         page.wait_for_function("Boolean(window.studio)")
         return made
 
-    yield show
-    page.goto("about:blank")  # before the server goes
+    return show
 
 
 def until(page: Page, condition: str) -> None:

@@ -1,6 +1,6 @@
 """The film of how instances are made, over routes whose numbers are known."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -34,7 +34,7 @@ INKED = """canvas => {
 
 
 @pytest.fixture
-def start(page: Page, site: harness.Site) -> Iterator[Start]:
+def start(page: Page, site: harness.Site) -> Start:
     """Give a function that opens an image of the planted dataset with an instance picked."""
 
     def show(more: str = "", **options: bool) -> Planted:
@@ -44,8 +44,7 @@ def start(page: Page, site: harness.Site) -> Iterator[Start]:
         until(page, "s.ready && s.selected === 'p1'")
         return made
 
-    yield show
-    page.goto("about:blank")  # before the server goes
+    return show
 
 
 def until(page: Page, condition: str) -> None:
