@@ -39,7 +39,7 @@ def build(services: Services) -> FastAPI:
     app = FastAPI(
         title="CoMask Studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    app.include_router(api.router(services))
+    api.add_to(app, services)
 
     @app.get("/manifest.json")
     def manifest() -> Response:

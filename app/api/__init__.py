@@ -1,6 +1,6 @@
 """Our own routes, beside Gradio's: what the canvas and the lists fetch."""
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from app.api import (
     ablation,
@@ -23,17 +23,17 @@ from app.api.answers import refuse
 from app.services import Services
 
 
-def router(services: Services) -> APIRouter:
-    """Put all routes together; an unknown address below /api is a sentence, not a page."""
-    routes = APIRouter()
+def add_to(app: FastAPI, services: Services) -> None:
+    """Add all routes; an unknown address below /api is a sentence, not a page.
+
+    FastAPI's own ``include_router`` would read every route's parameters anew.
+    """
     rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
     inspecting = (maps, fields, ablation)
     labelling = (label_exports, labels, prelabel)
     for room in (*rooms, *inspecting, *labelling):
-        routes.include_router(room.router(services))
+        app.router.routes.extend(room.router(services).routes)
 
-    @routes.get("/api/{rest:path}")
+    @app.get("/api/{rest:path}")
     def unknown(rest: str) -> None:
         refuse(404, f"There is nothing at /api/{rest[:80]}.")
-
-    return routes

@@ -8,10 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from app import api
 from app.canvas.packet import unpack
 from app.services import CheckpointFile, Services, StoredImage
 from app.settings import Settings
@@ -21,7 +18,7 @@ from comask.checkpoint import native
 from comask.checkpoint.native import CheckpointInfo
 from comask.config import DetectionConfig, NeckConfig, PreprocessingConfig
 from comask.predict import Predictor
-from tests.app.standins import PATIENCE, blobs, open_dataset, wait_for_run
+from tests.app.standins import PATIENCE, blobs, open_dataset, serve, wait_for_run
 from tests.models import small_config, small_model
 
 CATEGORIES = (Category(1, "cell"), Category(90, "nucleus"))  # of the checkpoint
@@ -32,9 +29,7 @@ class Desk:
     """A client of a Studio, and how often the network was lent out so far."""
 
     def __init__(self, services: Services) -> None:
-        app = FastAPI()
-        app.include_router(api.router(services))
-        self.services, self.client = services, TestClient(app)
+        self.services, self.client = services, serve(services)
         self.lent: list[bool] = []  # with gradients, or without
 
     @property

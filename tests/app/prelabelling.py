@@ -5,10 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import api
 from app.services import Services
 from comask.annotation import rle
 from comask.annotation.labels import Label
@@ -51,12 +49,6 @@ def opened(
     )
     services = studio(folder, detector, samples=2)
     return services, open_dataset(services, home / "images", home / "instances.json")
-
-
-def serve(services: Services) -> TestClient:
-    app = FastAPI()
-    app.include_router(api.router(services))
-    return TestClient(app)
 
 
 def asked(project: str, key: str = "run-1", **more: Any) -> dict[str, Any]:

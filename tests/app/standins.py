@@ -6,8 +6,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
+from app import api
 from app.services import Services
 from app.settings import Limits, Settings
 from comask.annotation import rle
@@ -116,6 +119,13 @@ def studio(
         workspace=folder / "workspace", assets=assets, store=store, limits=limits or Limits()
     )
     return Services(settings, open_detector)
+
+
+def serve(services: Services) -> TestClient:
+    """Serve our own routes over some services, without the page."""
+    app = FastAPI()
+    api.add_to(app, services)
+    return TestClient(app)
 
 
 def open_dataset(services: Services, folder: Path, annotations: Path | None = None) -> str:

@@ -6,32 +6,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
-from app import api
 from app.actions import export
 from app.services import Services
 from app.settings import Limits
 from comask.annotation import coco
-from tests.app.standins import BlobDetector, blobs, encode, studio
+from tests.app.standins import BlobDetector, blobs, encode, serve, studio
 
 Client = tuple[TestClient, Services]
 
 
-def serve(services: Services) -> TestClient:
-    app = FastAPI()
-    app.include_router(api.router(services))
-    return TestClient(app)
+def over_samples(folder: Path) -> Iterator[Client]:
+    services = studio(folder)
+    with serve(services) as opened:
+        yield opened, services
+    services.close()
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    services = studio(tmp_path)
-    with serve(services) as opened:
-        yield opened, services
-    services.close()
+    yield from over_samples(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def same_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Serve one for all tests that change nothing."""
+    yield from over_samples(tmp_path_factory.mktemp("same"))
 
 
 def key_of_first(services: Services) -> str:
@@ -42,8 +44,8 @@ def key_of_first(services: Services) -> str:
 @pytest.mark.parametrize(
     "key", ["x", "0" * 32, "..%2f..%2fetc%2fpasswd", "%00", "A" * 32, "0" * 5000, "é"]
 )
-def test_an_unknown_key_is_one_sentence(client: Client, room: str, key: str) -> None:
-    answer = client[0].get(f"/api/{room}/{key}" + (".json" if room == "exports" else ""))
+def test_an_unknown_key_is_one_sentence(same_client: Client, room: str, key: str) -> None:
+    answer = same_client[0].get(f"/api/{room}/{key}" + (".json" if room == "exports" else ""))
     assert answer.status_code == 404
     assert isinstance(answer.json()["detail"], str)
 
@@ -94,8 +96,8 @@ def test_a_failing_model_is_said_in_the_document(client: Client) -> None:
 
 
 @pytest.mark.parametrize("wait", ["nan", "-1", "1e9", "x", ""])
-def test_nonsense_to_wait_for_is_refused(client: Client, wait: str) -> None:
-    answer = client[0].get(f"/api/documents/{key_of_first(client[1])}?wait={wait}")
+def test_nonsense_to_wait_for_is_refused(same_client: Client, wait: str) -> None:
+    answer = same_client[0].get(f"/api/documents/{key_of_first(same_client[1])}?wait={wait}")
     assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
 
 
@@ -187,8 +189,8 @@ def test_a_window_that_is_none_is_one_sentence(client: Client, window: str) -> N
 
 
 @pytest.mark.parametrize("key", ["x", "0" * 32, "%00"])
-def test_the_range_of_an_unknown_picture_is_one_sentence(client: Client, key: str) -> None:
-    answer = client[0].get(f"/api/images/{key}/range")
+def test_the_range_of_an_unknown_picture_is_one_sentence(same_client: Client, key: str) -> None:
+    answer = same_client[0].get(f"/api/images/{key}/range")
     assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
 
 
@@ -228,8 +230,8 @@ def test_a_downloaded_file_is_cut_at_the_score(client: Client, score: str) -> No
         "9" * 5000,
     ],
 )
-def test_a_score_that_is_none_is_one_sentence(client: Client, score: str) -> None:
-    opened, services = client
+def test_a_score_that_is_none_is_one_sentence(same_client: Client, score: str) -> None:
+    opened, services = same_client
     for name in (f"{key_of_first(services)}.json", "all.json"):
         answer = opened.get(f"/api/exports/{name}", params={"min_score": score})
         assert answer.status_code == 422
@@ -338,9 +340,9 @@ def test_too_large_requests_and_files_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_requests_without_files_are_one_sentence(
-    client: Client, content: bytes, headers: dict[str, str]
+    same_client: Client, content: bytes, headers: dict[str, str]
 ) -> None:
-    answer = client[0].post("/api/uploads", content=content, headers=headers)
+    answer = same_client[0].post("/api/uploads", content=content, headers=headers)
     assert answer.status_code == 422
     assert isinstance(answer.json()["detail"], str)
 

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import api
 from app.services import Services
 from app.settings import Settings
 from comask.data import coco_samples
-from tests.app.standins import PATIENCE, STAND_IN, BlobDetector, blobs, studio
+from tests.app.standins import PATIENCE, STAND_IN, BlobDetector, blobs, serve, studio
 from tests.factories import coco_content, write_json
 
 Client = tuple[TestClient, Services, Path]
@@ -52,18 +50,22 @@ def make_folder(folder: Path, truth: Any = None) -> Path:
     return folder
 
 
-def serve(services: Services) -> TestClient:
-    app = FastAPI()
-    app.include_router(api.router(services))
-    return TestClient(app)
+def beside_a_set(folder: Path) -> Iterator[Client]:
+    services = studio(folder)
+    with serve(services) as opened:
+        yield opened, services, make_folder(folder / "set")
+    services.close()
 
 
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[Client]:
-    services = studio(tmp_path)
-    with serve(services) as opened:
-        yield opened, services, make_folder(tmp_path / "set")
-    services.close()
+    yield from beside_a_set(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def same_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Serve one for all tests that change nothing."""
+    yield from beside_a_set(tmp_path_factory.mktemp("same"))
 
 
 def ready(opened: TestClient, folder: Path, annotations: str | None = None) -> dict[str, Any]:
@@ -214,8 +216,8 @@ def test_what_is_no_coco_file_fails_with_a_sentence(client: Client, truth: Any) 
 @pytest.mark.parametrize(
     "dataset", ["x", "0" * 12, "..%2f..", "%00", "d" * 5000, "é", "samples%20"]
 )
-def test_an_unknown_dataset_is_one_sentence(client: Client, dataset: str) -> None:
-    answer = client[0].get(f"/api/datasets/{dataset}")
+def test_an_unknown_dataset_is_one_sentence(same_client: Client, dataset: str) -> None:
+    answer = same_client[0].get(f"/api/datasets/{dataset}")
     assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
 
 
@@ -224,8 +226,8 @@ def test_an_unknown_dataset_is_one_sentence(client: Client, dataset: str) -> Non
     "key", ["d{}-3", "d{}-999999999", "d{}--1", "d{}-01", "d{}-", "d{}-1x", "d{}-\u0661", "x{}-1",
             "d000000000000-0", "d{}-1%2f..", "D{}-0"],
 )  # fmt: skip
-def test_an_unknown_row_is_one_sentence(client: Client, room: str, key: str) -> None:
-    opened, _, folder = client
+def test_an_unknown_row_is_one_sentence(same_client: Client, room: str, key: str) -> None:
+    opened, _, folder = same_client
     key = key.format(ready(opened, folder)["id"])
     answer = opened.get(f"/api/{room}/{key}" + (".json" if room == "exports" else ""))
     assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
@@ -409,9 +411,9 @@ def test_the_grid_tells_of_every_image(client: Client) -> None:
     ],
 )
 def test_the_grid_is_filtered_and_cut(
-    client: Client, asked: dict[str, object], rows: list[int]
+    same_client: Client, asked: dict[str, object], rows: list[int]
 ) -> None:
-    opened, _, folder = client
+    opened, _, folder = same_client
     dataset = ready(opened, folder)["id"]
     found = grid(opened, dataset, **asked)
     assert [one["key"] for one in found["rows"]] == [f"d{dataset}-{row}" for row in rows]
@@ -428,17 +430,19 @@ def test_the_grid_is_filtered_and_cut(
     ],
 )  # fmt: skip
 def test_nonsense_in_the_address_of_the_grid_is_one_sentence(
-    client: Client, asked: dict[str, str]
+    same_client: Client, asked: dict[str, str]
 ) -> None:
-    opened, _, folder = client
+    opened, _, folder = same_client
     dataset = ready(opened, folder)["id"]
     answer = opened.get("/api/grid", params={"dataset": dataset, **asked})
     assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
 
 
 @pytest.mark.parametrize("asked", [{}, {"dataset": "x"}, {"dataset": "0" * 12}])
-def test_a_grid_without_a_dataset_is_one_sentence(client: Client, asked: dict[str, str]) -> None:
-    answer = client[0].get("/api/grid", params=asked)
+def test_a_grid_without_a_dataset_is_one_sentence(
+    same_client: Client, asked: dict[str, str]
+) -> None:
+    answer = same_client[0].get("/api/grid", params=asked)
     assert (answer.status_code, type(answer.json()["detail"])) == (404, str)
 
 
@@ -513,8 +517,8 @@ def test_a_run_can_be_joined_and_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{}", b'{"dataset": 3}', b'{"dataset": "x", "checkpoint": 3}']
 )
-def test_nonsense_does_not_start_a_run(client: Client, body: bytes) -> None:
-    answer = client[0].post("/api/runs", content=body)
+def test_nonsense_does_not_start_a_run(same_client: Client, body: bytes) -> None:
+    answer = same_client[0].post("/api/runs", content=body)
     assert (answer.status_code, type(answer.json()["detail"])) == (422, str)
 
 

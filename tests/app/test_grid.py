@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from app import api
 from app.services import Services
 from tests.app.planted import checkpoint, plant, worlds
-from tests.app.standins import open_dataset
+from tests.app.standins import open_dataset, serve
 
 
 class Page:
     """Asks for the grid of one planted dataset."""
 
     def __init__(self, services: Services, dataset: str) -> None:
-        app = FastAPI()
-        app.include_router(api.router(services))
-        self.services, self.dataset, self.client = services, dataset, TestClient(app)
+        self.services, self.dataset, self.client = services, dataset, serve(services)
 
     def ask(self, **given: Any) -> Any:
         asked = {"dataset": self.dataset, "checkpoint": "first", "score": 0.5, **given}
@@ -43,11 +38,21 @@ class Page:
         return [int(row["key"].rpartition("-")[2]) for row in self.rows(**given)]
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    services, dataset = plant(tmp_path)
+def planted(folder: Path) -> Iterator[Page]:
+    services, dataset = plant(folder)
     yield Page(services, dataset)
     services.close()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    yield from planted(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Plant one for all tests that change nothing."""
+    yield from planted(tmp_path_factory.mktemp("same"))
 
 
 def test_every_image_says_what_is_right_and_wrong(page: Page) -> None:
@@ -74,8 +79,8 @@ def test_every_image_says_what_is_right_and_wrong(page: Page) -> None:
         ("score", [1, 0, 2]),
     ],
 )
-def test_the_worst_comes_first(page: Page, sort: str, order: list[int]) -> None:
-    assert page.order(sort=sort) == order
+def test_the_worst_comes_first(same_page: Page, sort: str, order: list[int]) -> None:
+    assert same_page.order(sort=sort) == order
 
 
 def test_orders_follow_the_sliders(page: Page) -> None:
@@ -104,9 +109,9 @@ def test_orders_follow_the_sliders(page: Page) -> None:
     ],
 )
 def test_error_kinds_and_cells_choose_images(
-    page: Page, asked: dict[str, Any], rows: list[int]
+    same_page: Page, asked: dict[str, Any], rows: list[int]
 ) -> None:
-    assert page.order(**asked) == rows
+    assert same_page.order(**asked) == rows
 
 
 @pytest.mark.parametrize(
@@ -122,13 +127,13 @@ def test_error_kinds_and_cells_choose_images(
         ({"scores": "0,1", "sort": "score"}, [1, 0, 2]),
     ],
 )
-def test_scores_choose_images(page: Page, asked: dict[str, Any], rows: list[int]) -> None:
-    assert page.order(**asked) == rows
+def test_scores_choose_images(same_page: Page, asked: dict[str, Any], rows: list[int]) -> None:
+    assert same_page.order(**asked) == rows
 
 
 @pytest.mark.parametrize("scores", ["0.5", "0.7,0.5", "0,2", "nan,1", "a,b", "0,0.5,1"])
-def test_what_is_no_range_of_scores_is_one_sentence(page: Page, scores: str) -> None:
-    answer = page.ask(scores=scores)
+def test_what_is_no_range_of_scores_is_one_sentence(same_page: Page, scores: str) -> None:
+    answer = same_page.ask(scores=scores)
     assert answer.status_code == 422
     assert answer.json()["detail"].startswith("scores must be two numbers from 0 to 1")
 
@@ -144,14 +149,14 @@ def test_what_is_no_range_of_scores_is_one_sentence(page: Page, scores: str) -> 
     ],
 )
 def test_an_image_says_where_it_is_in_the_list(
-    page: Page, find: int, asked: dict[str, Any], at: int | None
+    same_page: Page, find: int, asked: dict[str, Any], at: int | None
 ) -> None:
-    assert page.ask(find=f"d{page.dataset}-{find}", **asked).json()["at"] == at
+    assert same_page.ask(find=f"d{same_page.dataset}-{find}", **asked).json()["at"] == at
 
 
 @pytest.mark.parametrize("find", ["d000000000000-0", "x" * 64, "d-", "%00"])
-def test_a_strange_image_is_nowhere_in_the_list(page: Page, find: str) -> None:
-    assert page.ask(find=find).json()["at"] is None
+def test_a_strange_image_is_nowhere_in_the_list(same_page: Page, find: str) -> None:
+    assert same_page.ask(find=find).json()["at"] is None
 
 
 def test_a_category_that_no_instance_has_is_one_sentence(page: Page) -> None:

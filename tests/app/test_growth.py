@@ -13,17 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from app import api
 from app.services import Services, pairs
 from comask.annotation import coco
 from comask.annotation.records import Annotation, Dataset, ImageRecord
 from comask.run import Batch, Rules, ToLabel, begin_sheet, label_image
 from comask.run.labelling import Model
 from tests.app.planted import SQUARES, checkpoint
-from tests.app.standins import encode, open_dataset, studio
+from tests.app.standins import encode, open_dataset, serve, studio
 from tests.evaluate.worlds import CATEGORIES, SIDE, World, moved
 
 FEW, MANY = 20, 160
@@ -90,9 +87,7 @@ class Place:
         assert found is not None
         self.found = found
         self.meter.watch(found._base)
-        app = FastAPI()
-        app.include_router(api.router(services))
-        self.client = TestClient(app)
+        self.client = serve(services)
         for row in range(images - 1):  # the last one is left
             self.label(row)
 

@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
-from app import api
 from app.services import Services
 from tests.app.planted import checkpoint, plant
-from tests.app.standins import studio
+from tests.app.standins import serve, studio
 
 NAMES = {"checkpoint": "first", "a": "first", "b": "second"}
 
@@ -20,9 +17,7 @@ class Page:
     """Asks the routes about one planted dataset."""
 
     def __init__(self, services: Services, dataset: str) -> None:
-        app = FastAPI()
-        app.include_router(api.router(services))
-        self.client = TestClient(app)
+        self.client = serve(services)
         self.dataset = dataset
         self.named = {name: checkpoint(services, given).name for name, given in NAMES.items()}
 

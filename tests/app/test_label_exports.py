@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import api
 from app.actions import label_exports
 from app.services import Services
 from comask import cli
 from comask.annotation import coco, rle
 from comask.annotation.labels import Gesture, Label
 from tests.app.labelling import HEIGHT, WIDTH, box, content, gesture, labelled, put, upload
-from tests.app.standins import blobs
+from tests.app.standins import blobs, serve
 
 Client = tuple[TestClient, Services, str]
 
@@ -30,9 +28,7 @@ RING = rle.encode(rle.decode(box(1, 1, 6, 6)) - rle.decode(box(2, 2, 5, 5)))  # 
 @contextmanager
 def serving(folder: Path) -> Iterator[Client]:
     services, dataset = labelled(folder)
-    app = FastAPI()
-    app.include_router(api.router(services))
-    with TestClient(app) as opened:
+    with serve(services) as opened:
         yield opened, services, dataset
     services.close()
 

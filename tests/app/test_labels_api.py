@@ -16,28 +16,20 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import api
 from app.actions import label_lists
 from app.canvas import label_asked
 from app.services import Services
 from comask.annotation.layout import Layout
 from tests.app.labelling import box, gesture, labelled, put, upload
-from tests.app.standins import PATIENCE, studio
+from tests.app.standins import PATIENCE, serve, studio
 
 ROOT = Path(__file__).resolve().parents[2]
 SQUARE = box(0, 3, 2, 5)
 ABSENT = object()
 
 Client = tuple[TestClient, Services, str]
-
-
-def serve(services: Services) -> TestClient:
-    app = FastAPI()
-    app.include_router(api.router(services))
-    return TestClient(app)
 
 
 @pytest.fixture

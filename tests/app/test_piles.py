@@ -11,15 +11,15 @@ from fastapi.testclient import TestClient
 from app.services import Services
 from comask.annotation import rle
 from comask.annotation.labels import Gesture
-from tests.app.prelabelling import labels_of, opened, run, serve
+from tests.app.prelabelling import labels_of, opened, run
+from tests.app.standins import serve
 
 Page = tuple[TestClient, Services, str]
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
+def planted(folder: Path) -> Iterator[Page]:
     """Plant, by image: 0 an extra and a miss; 1 as found; 2 one label halved, one rejected."""
-    services, project = opened(tmp_path, truth=1)
+    services, project = opened(folder, truth=1)
     with serve(services) as client:
         run(client, project)
         keys = [f"d{project}-{row}" for row in range(4)]
@@ -38,6 +38,17 @@ def page(tmp_path: Path) -> Iterator[Page]:
         )
         yield client, services, project
     services.close()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    yield from planted(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Plant one for all tests that change nothing."""
+    yield from planted(tmp_path_factory.mktemp("same"))
 
 
 def of_model(services: Services, key: str) -> list[Any]:
@@ -199,8 +210,10 @@ def test_only_chosen_rows_are_touched(page: Page) -> None:
         ({"rows": 1}, "rows must be a list"),
     ],
 )
-def test_what_makes_no_sense_is_one_sentence(page: Page, wrong: dict[str, Any], said: str) -> None:
-    client, _, project = page
+def test_what_makes_no_sense_is_one_sentence(
+    same_page: Page, wrong: dict[str, Any], said: str
+) -> None:
+    client, _, project = same_page
     answer = act(client, project, "extra", "add", wrong)
     assert answer.status_code == 422
     assert said in answer.json()["detail"]

@@ -17,20 +17,29 @@ from tests.app.prelabelling import (
     labels_of,
     opened,
     run,
-    serve,
     until,
 )
-from tests.app.standins import BlobDetector, blobs
+from tests.app.standins import BlobDetector, blobs, serve
 
 Page = tuple[TestClient, Services, str]
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    services, project = opened(tmp_path, truth=1)
+def served(folder: Path) -> Iterator[Page]:
+    services, project = opened(folder, truth=1)
     with serve(services) as client:
         yield client, services, project
     services.close()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    yield from served(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """Serve one for all tests that change nothing."""
+    yield from served(tmp_path_factory.mktemp("same"))
 
 
 def found(services: Services, key: str) -> int:
@@ -264,16 +273,16 @@ def test_uploads_take_the_checkpoints_classes(page: Page) -> None:
     ],
 )
 def test_what_makes_no_sense_is_one_sentence(
-    page: Page, wrong: dict[str, object], said: str
+    same_page: Page, wrong: dict[str, object], said: str
 ) -> None:
-    client, _, project = page
+    client, _, project = same_page
     answer = client.post("/api/prelabel", json=asked(project) | wrong)
     assert answer.status_code == 422
     assert said in answer.json()["detail"]
 
 
-def test_unknown_projects_checkpoints_and_tasks_are_one_sentence(page: Page) -> None:
-    client, _, project = page
+def test_unknown_projects_checkpoints_and_tasks_are_one_sentence(same_page: Page) -> None:
+    client, _, project = same_page
     assert client.post("/api/prelabel", json=asked("0" * 12)).status_code == 404
     wrong = asked(project, checkpoint="none")
     assert client.post("/api/prelabel", json=wrong).status_code == 404

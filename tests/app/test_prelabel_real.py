@@ -14,8 +14,8 @@ from comask import cli
 from comask.annotation.label_store import LabelStore
 from comask.annotation.store import Store
 from comask.predict import Predictor
-from tests.app.prelabelling import run, serve
-from tests.app.standins import open_dataset
+from tests.app.prelabelling import run
+from tests.app.standins import open_dataset, serve
 from tests.factories import write_checkpoint, write_json, write_picture
 
 Page = tuple[TestClient, Services, str]

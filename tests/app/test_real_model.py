@@ -5,10 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app import api
 from app.actions import browse, checkpoints
 from app.services import Services
 from app.session import Session
@@ -19,7 +17,7 @@ from comask.checkpoint.native import CheckpointInfo
 from comask.cli import main as comask
 from comask.config import DetectionConfig, PreprocessingConfig
 from comask.predict import Predictor
-from tests.app.standins import blobs, open_dataset, wait_for_run
+from tests.app.standins import blobs, open_dataset, serve, wait_for_run
 from tests.models import small_config, small_model
 
 SCORES = ("score", "class_score", "mask_iou")
@@ -44,9 +42,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def client(services: Services) -> Iterator[TestClient]:
-    app = FastAPI()
-    app.include_router(api.router(services))
-    with TestClient(app) as opened:
+    with serve(services) as opened:
         yield opened
 
 

@@ -117,7 +117,7 @@ def test_another_seed_gives_another_order() -> None:
     assert len(orders) == 3
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_workers_change_nothing_and_name_what_is_broken(workers: int) -> None:
     dataset = Numbered([WIDE] * 4, broken=2)
     order = flat(rows(take(Numbered([WIDE] * 4), Share(1), range(4))))

@@ -53,6 +53,7 @@ def test_what_is_built_afterwards_is_filled(config: ModelConfig) -> None:
     assert CoMask(config).rpn.state_dict()["conv.weight"].std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", "r50"])
 def test_the_compiler_stays_out(preset: str) -> None:
     done = subprocess.run([sys.executable, "-c", BUILD, preset], capture_output=True, text=True)

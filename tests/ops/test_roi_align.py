@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
-from torchvision.ops import roi_align as torchvision_roi_align
 
 from comask.ops.roi_align import roi_align
 from tests import authors
@@ -46,14 +46,17 @@ def test_samples_far_outside_count_as_nothing() -> None:
     assert_close(pooled[0, 0], torch.tensor([[only_corner, right], [lower, inside]]))
 
 
+@pytest.mark.slow
 def test_equals_torchvision_on_boxes_moved_by_half_a_stride() -> None:
+    from torchvision.ops import roi_align as torchvisions  # takes longer than all other tests here
+
     generator = torch.Generator().manual_seed(0)
     level = torch.randn(2, 3, 25, 42, generator=generator)
     boxes = torch.rand(50, 4, generator=generator) * 300 - 30
     boxes = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:].abs()], dim=1)
     rows = torch.arange(50) % 2
     moved = torch.cat([rows[:, None].float(), boxes + 4.0], dim=1)
-    wanted = torchvision_roi_align(level, moved, 7, 1 / 8, 2, aligned=True)
+    wanted = torchvisions(level, moved, 7, 1 / 8, 2, aligned=True)
     assert_close(roi_align(level, boxes, rows, 8, 7), wanted, rtol=0, atol=1e-4)
 
 

@@ -8,10 +8,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from torch import nn
 from torch.testing import assert_close
-from torchvision.models import get_model, mobilenet_v2
-from torchvision.models._api import WeightsEnum
 
 from comask.annotation.records import Category
 from comask.checkpoint import native
@@ -31,7 +28,14 @@ def holder(kind: BackboneKind) -> Any:
     return SimpleNamespace(backbone=Backbone(config), config=SimpleNamespace(backbone=config))
 
 
-def shaken(net: nn.Module) -> nn.Module:
+def torchvisions(kind: BackboneKind) -> Any:
+    """Build torchvision's own network; to import it takes as long as many tests."""
+    from torchvision.models import get_model
+
+    return get_model(kind, weights=None)
+
+
+def shaken(net: Any) -> Any:
     """Give every buffer and weight values of its own, so that none can stand in for another."""
     torch.manual_seed(5)
     for value in net.state_dict().values():
@@ -40,8 +44,9 @@ def shaken(net: nn.Module) -> nn.Module:
     return net.eval()
 
 
+@pytest.mark.slow
 def test_mobilenets_features_are_torchvisions() -> None:
-    net = shaken(mobilenet_v2(weights=None))
+    net = shaken(torchvisions("mobilenet_v2"))
     model = holder("mobilenet_v2")
     initial.fill_backbone(model, net.state_dict(), "here")
     image = noise(1, 3, 64, 64)
@@ -50,9 +55,10 @@ def test_mobilenets_features_are_torchvisions() -> None:
         assert_close(level, net.features[:end](image))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["resnet50", "resnet101"])
 def test_resnets_features_are_torchvisions(kind: BackboneKind) -> None:
-    net = shaken(get_model(kind, weights=None))
+    net = shaken(torchvisions(kind))
     model = holder(kind)
     initial.fill_backbone(model, net.state_dict(), "here")
     image = noise(1, 3, 32, 32)
@@ -64,6 +70,7 @@ def test_resnets_features_are_torchvisions(kind: BackboneKind) -> None:
         assert_close(level, hidden)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -73,7 +80,7 @@ def test_resnets_features_are_torchvisions(kind: BackboneKind) -> None:
     ],
 )
 def test_weights_that_do_not_fit_are_named(change: dict[str, Any], reason: str) -> None:
-    weights = mobilenet_v2(weights=None).state_dict() | change
+    weights = torchvisions("mobilenet_v2").state_dict() | change
     given = {name: value for name, value in weights.items() if value is not None}
     with pytest.raises(CheckpointError, match=reason):
         initial.fill_backbone(holder("mobilenet_v2"), given, "here")
@@ -86,9 +93,12 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: object) ->
         initial.initialise(holder("mobilenet_v2"), str(tmp_path / "w.pth"))
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*_: object, **__: object) -> None:
         raise URLError("no network")
+
+    from torchvision.models._api import WeightsEnum
 
     monkeypatch.setattr(WeightsEnum, "get_state_dict", offline)
     with pytest.raises(CheckpointError, match=r"can't be downloaded here; give a file with --init"):

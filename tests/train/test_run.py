@@ -187,7 +187,7 @@ def test_another_number_of_classes_is_refused_at_once(folders: Folders) -> None:
         train(recipe, folders, small_pace(), never)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_image_lost_on_the_way_ends_the_training(folders: Folders, workers: int) -> None:
     def lose(model: object) -> None:
         (folders.images / "2.png").unlink()
