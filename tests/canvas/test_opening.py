@@ -61,6 +61,20 @@ def test_an_image_of_the_list_opens_in_the_browser_and_python_hears(
     assert state(page)["document"] == "b"  # Python said nothing new about what is open
 
 
+def test_the_open_image_stays_in_sight_where_the_list_gets_less_room(opened: Opener) -> None:
+    images = [
+        {"key": key, "file_name": f"{key}.png", "url": f"/api/documents/{key}"}
+        for key in "bcdefgha"
+    ]
+    page = opened(a_document(), {"images": images})
+    expect(page.get_by_test_id("images-count")).to_have_text("8 of 8")
+    high = page.get_by_test_id("images").evaluate("box => box.clientHeight")
+    for height in (900, 620, 900, 560):
+        page.set_viewport_size({"width": 1440, "height": height})
+        expect(page.locator("[data-key=a]")).to_be_in_viewport(ratio=0.99)
+    assert page.get_by_test_id("images").evaluate("box => box.clientHeight") < high
+
+
 def test_picking_tells_python(opened: Opener) -> None:
     page = opened(a_document())
     click_at(page, "p3")

@@ -24,6 +24,18 @@
         event.preventDefault();
         this.step(by);
       });
+      this.high = 0;
+      new ResizeObserver(() => this.keep()).observe(this.box);
+    }
+
+    // where the list gets less room, the picked row stays in sight
+    keep() {
+      const { box, high } = this;
+      this.high = box.clientHeight;
+      const picked = box.children[this.marked];
+      if (!picked || this.high >= high) return;
+      const top = picked.getBoundingClientRect().top - box.getBoundingClientRect().top;
+      if (top > -picked.offsetHeight && top < high) picked.scrollIntoView({ block: "nearest" });
     }
 
     // [{key, file_name, url, thumb, note}]; note, if any, says why it can't be opened yet
