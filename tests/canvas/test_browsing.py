@@ -138,6 +138,7 @@ def test_scrolling_fast_fetches_only_where_it_ends(page: Page, start: Start) -> 
 
 def test_the_grid_goes_by_keys(page: Page, start: Start) -> None:
     start()
+    expect(page.get_by_test_id("tile")).to_have_count(24)
     page.get_by_test_id("grid").focus()
     columns = page.evaluate(
         "() => { const tops = [...document.querySelectorAll('[data-testid=tile]')]"
