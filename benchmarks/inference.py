@@ -1,9 +1,12 @@
 """How fast is CoMask beside torchvision's Mask R-CNN, stage by stage, on one image?
 
 All have random weights (batch norms set by the image, so that activations stay sane), see one
-photograph, judge as many candidates and draw as many instances. They take turns in one process;
-what is printed are medians round by round, and ratios to the last contender, which a busy machine
-bends less than seconds. CPU is the process' own time on all threads. The ceiling is a 3x3
+photograph, judge as many candidates and draw as many instances. They take turns, each in a process
+of its own that does nothing else, as anybody runs them: in one process (--together) a contender
+also finds memory that something else has given back, and is spared some of what the system takes
+for new pages, in one run more, in another less. What is printed are medians round by round, and
+ratios to the last contender, which a busy machine bends less than seconds. CPU is a process' own
+time on all threads, the system's for it included; its share is printed. The ceiling is a 3x3
 convolution of 256 channels in the same precision, measured in the same rounds; a stage's share of
 it counts the multiplications of plain convolutions, so that tiles may pass 100 %. Peak memory is
 that of a process of its own, with Python and its libraries.
@@ -20,14 +23,17 @@ speed-up that is undone: -all, -apart, -channels-last, -chunks, -crops, -fold, -
 
 import argparse
 import copy
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -69,24 +75,27 @@ Run = Callable[[], Iterator[str]]  # yields the name of each stage when it is do
 def main() -> None:
     """Measure memory, then times in turns, and print a table."""
     given = _arguments().parse_args()
-    torch.set_num_threads(given.threads)
-    cv2.setNumThreads(given.threads)
+    _set_threads(given)
     if given.memory:
         print(memory_of(contender(given.memory, given).run))
         return
     names = list(given.contenders)
     # before there is anything else here: a process is charged with what its parent held
     megabytes = {name: _in_own_process(name, given) for name in names if given.peaks}
-    contenders = {name: contender(name, given) for name in names}
     counted = {name.split("+")[0]: name for name in reversed(names)}  # one of each network
-    counts = {kind: flops_of(contenders[name]) for kind, name in counted.items()}
+    counts = {network: flops_of(contender(name, given)) for network, name in counted.items()}
     flops = {name: counts[name.split("+")[0]] for name in names}
-    runs: dict[str, Run] = {name: one.run for name, one in contenders.items()}
-    kinds = sorted({one.dtype for one in contenders.values()}, key=str)
-    ceilings = {_ceiling_name(kind): Ceiling(kind, given.device) for kind in kinds}
-    runs |= {name: one.run for name, one in ceilings.items()}
+    kind: type[Here | Apart] = Here if given.together else Apart
+    contenders = {name: kind(name, given) for name in names}
+    dtypes = {name: one.ask("dtype") for name, one in contenders.items()}
+    ceilings = {
+        _ceiling_name(dtype): Ceiling(dtype, given.device)
+        for dtype in sorted(set(dtypes.values()), key=str)
+    }
+    runs = {name: partial(one.ask, "times") for name, one in contenders.items()}
+    runs |= {name: partial(timed, one.run) for name, one in ceilings.items()}
     rounds = in_turns(runs, given.rounds)
-    found = ", ".join(f"{name} {one.found}" for name, one in contenders.items())
+    found = ", ".join(f"{name} {one.ask('found')}" for name, one in contenders.items())
     print(
         f"torch {torch.__version__}, {given.threads} threads, {given.rounds} rounds; drawn: {found}"
     )
@@ -94,8 +103,13 @@ def main() -> None:
     print(
         "; ".join(f"{name}: {speed / 1e9:.0f} GFLOP a CPU second" for name, speed in speeds.items())
     )
-    limits = {name: speeds[_ceiling_name(one.dtype)] for name, one in contenders.items()}
+    limits = {name: speeds[_ceiling_name(dtype)] for name, dtype in dtypes.items()}
     print(table(rounds, flops, limits, megabytes))
+
+
+def _set_threads(given: argparse.Namespace) -> None:
+    torch.set_num_threads(given.threads)
+    cv2.setNumThreads(given.threads)
 
 
 # --- the contenders --------------------------------------------------------------------------
@@ -337,7 +351,7 @@ UNDONE: Mapping[str, Undo] = {
 
 # --- measuring -------------------------------------------------------------------------------
 
-Times = dict[str, tuple[float, float]]  # stage: CPU and wall seconds
+Times = dict[str, tuple[float, float, float]]  # stage: CPU seconds, wall, CPU of the system
 
 
 class Ceiling:
@@ -383,35 +397,73 @@ def flops_of(one: "Ours | Peer") -> dict[str, float]:
             counted[stage] = float(counter.get_total_flops())
 
 
-def in_turns(runs: Mapping[str, Run], rounds: int) -> dict[str, list[Times]]:
+class Here:
+    """A contender in this process."""
+
+    def __init__(self, name: str, given: argparse.Namespace) -> None:
+        self._one = contender(name, given)
+        self._answers: dict[str, Callable[[], Any]] = {
+            "times": lambda: timed(self._one.run),
+            "dtype": lambda: self._one.dtype,
+            "found": lambda: self._one.found,
+        }
+
+    def ask(self, what: str) -> Any:
+        """Run it and give the "times", or tell its "dtype" or how many it "found"."""
+        return self._answers[what]()
+
+
+class Apart:
+    """A contender in a process of its own, which ends with this one."""
+
+    def __init__(self, name: str, given: argparse.Namespace) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, there = context.Pipe()
+        context.Process(target=_answer, args=(there, name, given), daemon=True).start()
+
+    def ask(self, what: str) -> Any:
+        """Do what ``Here`` does."""
+        self._pipe.send(what)
+        return self._pipe.recv()
+
+
+def _answer(pipe: Connection, name: str, given: argparse.Namespace) -> None:
+    _set_threads(given)
+    here = Here(name, given)
+    with suppress(EOFError):  # nobody asks any more
+        while True:
+            pipe.send(here.ask(pipe.recv()))
+
+
+def in_turns(runs: Mapping[str, Callable[[], Times]], rounds: int) -> dict[str, list[Times]]:
     """Time every contender once a round, another one first each time; one round warms up."""
     measured: dict[str, list[Times]] = {name: [] for name in runs}
     names = list(runs)
     for number in range(rounds + 1):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            times = timed(runs[name])
+            times = runs[name]()
             if number:
                 measured[name].append(times)
     return measured
 
 
 def timed(run: Run) -> Times:
-    """Run once: CPU and wall seconds a stage."""
+    """Run once and time every stage."""
     times: Times = {}
     with torch.inference_mode():
-        cpu, wall = _now()
+        now = _now()
         for stage in run():
-            then_cpu, then_wall = cpu, wall
-            cpu, wall = _now()
-            times[stage] = (cpu - then_cpu, wall - then_wall)
+            then, now = now, _now()
+            cpu, wall, system = (after - before for before, after in zip(then, now, strict=True))
+            times[stage] = (cpu, wall, system)
     return times
 
 
-def _now() -> tuple[float, float]:
+def _now() -> tuple[float, float, float]:
     if torch.cuda.is_initialized():  # else its work is still to come
         torch.cuda.synchronize()
-    return time.process_time(), time.perf_counter()
+    return time.process_time(), time.perf_counter(), os.times().system
 
 
 def memory_of(run: Run) -> int:
@@ -431,7 +483,7 @@ def table(
     names = list(measured)
     heads = "".join(f" {name}, CPU ms | GFLOP | of ceiling |" for name in names)
     lines = [f"| |{heads}", "|---|" + "---:|" * (3 * len(names))]
-    seconds = {  # (rounds, stages and all, CPU and wall)
+    seconds = {  # (rounds, stages and all, CPU, wall and the system's CPU)
         name: np.array([[times[s] for s in STAGES] for times in rounds])
         for name, rounds in measured.items()
     }
@@ -447,6 +499,8 @@ def table(
             cells += [f"{1000 * cpu:.0f}", f"{counted / 1e9:.0f}", share]
         lines.append(f"| {stage} | " + " | ".join(cells) + " |")
     last = seconds[names[-1]]
+    system = [f"{1000 * np.median(seconds[n][:, -1, 2]):.0f}" for n in names]
+    lines.append("| the system's part | " + _spread(system))
     for kind, what in enumerate(("CPU", "wall")):
         ratios = [np.median(seconds[n][:, -1, kind] / last[:, -1, kind]) for n in names]
         lines.append(f"| {what} time of {names[-1]}'s | " + _spread(f"{r:.2f}" for r in ratios))
@@ -481,6 +535,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--instances", type=int, default=100, help="drawn by both")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--together", action="store_true", help="all in one process")
     parser.add_argument(
         "--no-peaks", dest="peaks", action="store_false", help="do not measure peak memory"
     )

@@ -35,12 +35,12 @@ class Msfem(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         """Enrich one level: (B, C, H, W) -> (B, C, H, W), never negative."""
         fused = self.fused(level, self.views(level))
-        enriched: Tensor = self.attention(fused)
+        enriched: Tensor = self.attention(fused, over=True)
         return enriched
 
     def gated(self, level: Tensor) -> Tensor:
         """Do all of it but what follows the attention's gate: (B, C, H, W) -> (B, C, H, W)."""
-        return self.attention.gated(self.fused(level, self.views(level)))
+        return self.attention.gated(self.fused(level, self.views(level)), over=True)
 
     def views(
         self, level: Tensor, silent: Collection[int] = (), known: Sequence[Tensor] = ()
@@ -59,14 +59,18 @@ class Msfem(nn.Module):
             coarse.append(torch.zeros_like(view) if number in silent else view)
         return coarse
 
-    def parts(self, level: Tensor, coarse: list[Tensor]) -> Iterator[Tensor]:
-        """Split the fused map into one part a branch, the level's own first; bias excluded.
+    def parts(
+        self, level: Tensor, coarse: list[Tensor], bias: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Split the fused map into one part a branch, the level's own first.
+
+        The bias is no part of it; where it is given, it is added to the first.
 
         Exact: a 1x1 convolution of a concatenation is the sum of one convolution an input, and
         it commutes with bilinear enlargement, so each runs at its branch's own resolution.
         """
         own, *others = self.fuse.weight.split(level.shape[1], dim=1)
-        yield F.conv2d(level, own)
+        yield F.conv2d(level, own, bias)
         for view, weight in zip(coarse, others, strict=True):
             yield enlarge(F.conv2d(view, weight), level)
 
@@ -75,11 +79,12 @@ class Msfem(nn.Module):
 
         The parts of the branches of ``without``, counted from the level's own 0, are left out.
         """
-        bias = self.fuse.bias.view(1, -1, 1, 1)  # type: ignore[union-attr]
-        parts = self.parts(level, coarse)
-        kept = (part for number, part in enumerate(parts) if number not in without)
-        first = next(kept, None)
-        total = bias.expand(level.shape).clone() if first is None else first + bias
+        parts = enumerate(self.parts(level, coarse, None if 0 in without else self.fuse.bias))
+        kept = (part for number, part in parts if number not in without)
+        if 0 in without:
+            total = self.fuse.bias.view(1, -1, 1, 1).expand(level.shape).clone()  # type: ignore[union-attr]
+        else:
+            total = next(kept)
         for part in kept:
             total += part
         return total
@@ -168,13 +173,21 @@ class ChannelAttention(nn.Module):
         super().__init__()
         self.gate = ChannelGate(channels)
 
-    def forward(self, fused: Tensor) -> Tensor:
-        """Attend to channels: (B, C, H, W) -> (B, C, H, W)."""
-        return self.finished(self.gated(fused))
+    def forward(self, fused: Tensor, *, over: bool = False) -> Tensor:
+        """Attend to channels: (B, C, H, W) -> (B, C, H, W); of ``over`` see ``gated``."""
+        return self.finished(self.gated(fused, over=over))
 
-    def gated(self, fused: Tensor) -> Tensor:
-        """Weigh the channels: (B, C, H, W) -> (B, C, H, W)."""
-        return fused * self.weights(fused)
+    def gated(self, fused: Tensor, *, over: bool = False) -> Tensor:
+        """Weigh the channels: (B, C, H, W) -> (B, C, H, W).
+
+        Args:
+            fused: What they are weighed of.
+            over: Whether it may be written over, where no gradient needs it.
+        """
+        weights = self.weights(fused)
+        if over and not (torch.is_grad_enabled() or traced()):
+            return fused.mul_(weights)
+        return fused * weights
 
     def finished(self, gated: Tensor) -> Tensor:
         """Do what follows the gate: (B, C, H, W) -> (B, C, H, W)."""
@@ -209,14 +222,16 @@ class SpatialChannelAttention(nn.Module):
         self.position = nn.Conv2d(2, 1, 3, padding=1, bias=False)
         self.rca = ResidualChannelAttention(channels)
 
-    def forward(self, fused: Tensor) -> Tensor:
-        """Attend to positions and channels: (B, C, H, W) -> (B, C, H, W)."""
-        attended: Tensor = self.rca(fused * self._positions(fused))
+    def forward(self, fused: Tensor, *, over: bool = False) -> Tensor:
+        """Attend to positions and channels: (B, C, H, W) -> (B, C, H, W); as RCA does."""
+        del over  # the positions' weights make a map of their own already
+        attended: Tensor = self.rca(fused * self._positions(fused), over=True)
         return attended
 
-    def gated(self, fused: Tensor) -> Tensor:
-        """Weigh positions and channels: (B, C, H, W) -> (B, C, H, W)."""
-        return self.rca.gated(fused * self._positions(fused))
+    def gated(self, fused: Tensor, *, over: bool = False) -> Tensor:
+        """Weigh positions and channels: (B, C, H, W) -> (B, C, H, W); as RCA does."""
+        del over  # as in ``forward``
+        return self.rca.gated(fused * self._positions(fused), over=True)
 
     def finished(self, gated: Tensor) -> Tensor:
         """Do what follows the gates: (B, C, H, W) -> (B, C, H, W)."""

@@ -33,7 +33,11 @@ class AdaptivePool(nn.Module):
 
         The weights e^(12 sigmoid) span 1 .. 162755, beyond float16: they are found in float32.
         """
-        weights = torch.exp(12 * torch.sigmoid(self.norm(self.conv(regions)).float()))
+        normed: Tensor = self.norm(self.conv(regions)).float()
+        if self.training or torch.is_grad_enabled():
+            weights = torch.exp(12 * torch.sigmoid(normed))
+        else:  # over the same memory
+            weights = normed.sigmoid_().mul_(12).exp_()
         if not self.training:  # bfloat16 holds them, and what follows averages
             weights = weights.to(regions.dtype)
         weighed = F.avg_pool2d(regions * weights, 3, stride=2, padding=1)

@@ -196,6 +196,20 @@ def test_spatial_attention_sees_the_mean_first_and_the_maximum_second() -> None:
     assert_close(seen[0], fused * torch.sigmoid(torch.tensor(1.0 - 16.0)))
 
 
+@EVERY_ATTENTION
+def test_what_may_be_written_over_gives_the_same(attention: AttentionKind) -> None:
+    attend = module(attention=attention).attention
+    fused = noise(1, 32, 5, 6)
+    before = fused.clone()
+    with torch.no_grad():
+        wanted, weighed = attend(fused), attend.gated(fused)
+        assert torch.equal(fused, before)
+        assert torch.equal(attend.gated(fused.clone(), over=True), weighed)
+        assert torch.equal(attend(fused.clone(), over=True), wanted)
+    attend(fused, over=True).sum().backward()
+    assert torch.equal(fused, before)  # a gradient needs it
+
+
 def test_a_level_of_one_pixel_gives_numbers() -> None:
     assert module()(noise(1, 32, 1, 1)).isfinite().all()
 
