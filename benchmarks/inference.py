@@ -85,7 +85,7 @@ def main() -> None:
     counted = {name.split("+")[0]: name for name in reversed(names)}  # one of each network
     counts = {network: flops_of(contender(name, given)) for network, name in counted.items()}
     flops = {name: counts[name.split("+")[0]] for name in names}
-    kind: type[Here | Apart] = Here if given.together else Apart
+    kind: type[Here | Elsewhere] = Here if given.together else Elsewhere
     contenders = {name: kind(name, given) for name in names}
     dtypes = {name: one.ask("dtype") for name, one in contenders.items()}
     ceilings = {
@@ -413,7 +413,7 @@ class Here:
         return self._answers[what]()
 
 
-class Apart:
+class Elsewhere:
     """A contender in a process of its own, which ends with this one."""
 
     def __init__(self, name: str, given: argparse.Namespace) -> None:

@@ -2,10 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
@@ -126,6 +129,23 @@ def serve(services: Services) -> TestClient:
     app = FastAPI()
     api.add_to(app, services)
     return TestClient(app)
+
+
+def fixtures(make: Callable[[Path], Iterator[Any]]) -> tuple[Any, Any]:
+    """Give two fixtures of what is made in a folder: a test's own, and one for all of a module.
+
+    The second is for tests that change nothing.
+    """
+
+    @pytest.fixture
+    def own(tmp_path: Path) -> Iterator[Any]:
+        yield from make(tmp_path)
+
+    @pytest.fixture(scope="module")
+    def same(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+        yield from make(tmp_path_factory.mktemp("same"))
+
+    return own, same
 
 
 def open_dataset(services: Services, folder: Path, annotations: Path | None = None) -> str:

@@ -13,7 +13,7 @@ from app.actions import export
 from app.services import Services
 from app.settings import Limits
 from comask.annotation import coco
-from tests.app.standins import BlobDetector, blobs, encode, serve, studio
+from tests.app.standins import BlobDetector, blobs, encode, fixtures, serve, studio
 
 Client = tuple[TestClient, Services]
 
@@ -25,15 +25,7 @@ def over_samples(folder: Path) -> Iterator[Client]:
     services.close()
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    yield from over_samples(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def same_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Serve one for all tests that change nothing."""
-    yield from over_samples(tmp_path_factory.mktemp("same"))
+client, same_client = fixtures(over_samples)
 
 
 def key_of_first(services: Services) -> str:

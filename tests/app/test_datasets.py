@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from app.services import Services
 from app.settings import Settings
 from comask.data import coco_samples
-from tests.app.standins import PATIENCE, STAND_IN, BlobDetector, blobs, serve, studio
+from tests.app.standins import PATIENCE, STAND_IN, BlobDetector, blobs, fixtures, serve, studio
 from tests.factories import coco_content, write_json
 
 Client = tuple[TestClient, Services, Path]
@@ -57,15 +57,7 @@ def beside_a_set(folder: Path) -> Iterator[Client]:
     services.close()
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
-    yield from beside_a_set(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def same_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """Serve one for all tests that change nothing."""
-    yield from beside_a_set(tmp_path_factory.mktemp("same"))
+client, same_client = fixtures(beside_a_set)
 
 
 def ready(opened: TestClient, folder: Path, annotations: str | None = None) -> dict[str, Any]:

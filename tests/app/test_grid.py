@@ -14,7 +14,7 @@ import pytest
 
 from app.services import Services
 from tests.app.planted import checkpoint, plant, worlds
-from tests.app.standins import open_dataset, serve
+from tests.app.standins import fixtures, open_dataset, serve
 
 
 class Page:
@@ -44,15 +44,7 @@ def planted(folder: Path) -> Iterator[Page]:
     services.close()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    yield from planted(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Plant one for all tests that change nothing."""
-    yield from planted(tmp_path_factory.mktemp("same"))
+page, same_page = fixtures(planted)
 
 
 def test_every_image_says_what_is_right_and_wrong(page: Page) -> None:

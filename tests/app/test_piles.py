@@ -12,7 +12,7 @@ from app.services import Services
 from comask.annotation import rle
 from comask.annotation.labels import Gesture
 from tests.app.prelabelling import labels_of, opened, run
-from tests.app.standins import serve
+from tests.app.standins import fixtures, serve
 
 Page = tuple[TestClient, Services, str]
 
@@ -40,15 +40,7 @@ def planted(folder: Path) -> Iterator[Page]:
     services.close()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    yield from planted(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Plant one for all tests that change nothing."""
-    yield from planted(tmp_path_factory.mktemp("same"))
+page, same_page = fixtures(planted)
 
 
 def of_model(services: Services, key: str) -> list[Any]:

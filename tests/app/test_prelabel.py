@@ -19,7 +19,7 @@ from tests.app.prelabelling import (
     run,
     until,
 )
-from tests.app.standins import BlobDetector, blobs, serve
+from tests.app.standins import BlobDetector, blobs, fixtures, serve
 
 Page = tuple[TestClient, Services, str]
 
@@ -31,15 +31,7 @@ def served(folder: Path) -> Iterator[Page]:
     services.close()
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    yield from served(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def same_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """Serve one for all tests that change nothing."""
-    yield from served(tmp_path_factory.mktemp("same"))
+page, same_page = fixtures(served)
 
 
 def found(services: Services, key: str) -> int:
