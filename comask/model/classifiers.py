@@ -6,8 +6,11 @@ compiler and every other network. Weights of torchvision's own fit by name (``co
 
 from collections import OrderedDict
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
+
+from comask.model.tracing import forgettable
 
 RESNET_WIDTHS = (64, 128, 256, 512)  # of the 3x3 convolutions, C2 .. C5
 RESNET_GROWTH = 4  # a block gives so many times its width
@@ -23,6 +26,7 @@ MOBILENET_STRETCHES = (
     (160, 3, 2),
     (320, 1, 1),
 )
+WIDENED = 4 * 2**20  # values of a widened map at once: they stay in the cache, memory bounded
 
 
 class Bottleneck(nn.Module):
@@ -58,6 +62,7 @@ class InvertedResidual(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, growth: int) -> None:
         super().__init__()
         inner = inputs * growth
+        self.inner, self.stride = inner, stride
         self.shortcut = stride == 1 and inputs == outputs
         self.conv = nn.Sequential(
             *([_unit(inputs, inner, 1)] if growth != 1 else []),
@@ -67,7 +72,29 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Convolve: (B, C, H, W) -> (B, outputs, H / stride, W / stride)."""
+        """Convolve: (B, C, H, W) -> (B, outputs, H / stride, W / stride).
+
+        Without gradients, on a CPU, a large map is worked on in bands: the same numbers, sooner.
+        """
+        batch, _, height, width = features.shape
+        rows = max(1, WIDENED // (batch * self.inner * width))
+        if rows < height and features.device.type == "cpu" and forgettable():
+            return self._in_bands(features, max(1, rows // self.stride))
+        return self._convolved(features)
+
+    def _in_bands(self, features: Tensor, rows: int) -> Tensor:
+        """Convolve so many rows of the outcome at a time, and one above that is thrown away."""
+        height = -(-features.shape[2] // self.stride)
+        bands = []
+        for start in range(0, height, rows):
+            end, above = min(start + rows, height), min(start, 1)
+            top = self.stride * (start - above)
+            below = self.stride * (end - 1) + 2
+            band = self._convolved(features[:, :, top:below])
+            bands.append(band[:, :, above : above + end - start])
+        return torch.cat(bands, dim=2)
+
+    def _convolved(self, features: Tensor) -> Tensor:
         deep: Tensor = self.conv(features)
         return features + deep if self.shortcut else deep
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from comask.config import AttentionKind, NeckConfig
 from comask.model.norm import GroupNorm, place_means
-from comask.model.tracing import traced
+from comask.model.tracing import forgettable, traced
 from comask.ops.enlarged import convolve_enlarged
 
 
@@ -60,26 +60,39 @@ class Msfem(nn.Module):
         return coarse
 
     def parts(
-        self, level: Tensor, coarse: list[Tensor], bias: Tensor | None = None
+        self,
+        level: Tensor,
+        coarse: list[Tensor],
+        bias: Tensor | None = None,
+        *,
+        passing: bool = False,
     ) -> Iterator[Tensor]:
         """Split the fused map into one part a branch, the level's own first.
 
-        The bias is no part of it; where it is given, it is added to the first.
-
         Exact: a 1x1 convolution of a concatenation is the sum of one convolution an input, and
         it commutes with bilinear enlargement, so each runs at its branch's own resolution.
+
+        Args:
+            level: (B, C, H, W).
+            coarse: What ``views`` gave.
+            bias: No part of it; where it is given, it is added to the first.
+            passing: Whether a part, but for the first, may be gone when the next one is asked for.
         """
         own, *others = self.fuse.weight.split(level.shape[1], dim=1)
         yield F.conv2d(level, own, bias)
+        last = None
         for view, weight in zip(coarse, others, strict=True):
-            yield enlarge(F.conv2d(view, weight), level)
+            part = enlarge(F.conv2d(view, weight), level, last)
+            yield part
+            last = part if passing and forgettable() else None
 
     def fused(self, level: Tensor, coarse: list[Tensor], without: Collection[int] = ()) -> Tensor:
         """Fuse the level and its views before attention: (B, C, H, W).
 
         The parts of the branches of ``without``, counted from the level's own 0, are left out.
         """
-        parts = enumerate(self.parts(level, coarse, None if 0 in without else self.fuse.bias))
+        bias = None if 0 in without else self.fuse.bias
+        parts = enumerate(self.parts(level, coarse, bias, passing=True))
         kept = (part for number, part in parts if number not in without)
         if 0 in without:
             total = self.fuse.bias.view(1, -1, 1, 1).expand(level.shape).clone()  # type: ignore[union-attr]
@@ -146,9 +159,17 @@ class Branch(nn.Sequential):
         return coarse
 
 
-def enlarge(coarse: Tensor, level: Tensor) -> Tensor:
-    """Resize to a level's size with aligned corners: (B, C, h, w) -> (B, C, H, W)."""
-    return F.interpolate(coarse, level.shape[-2:], mode="bilinear", align_corners=True)
+def enlarge(coarse: Tensor, level: Tensor, over: Tensor | None = None) -> Tensor:
+    """Resize to a level's size with aligned corners: (B, C, h, w) -> (B, C, H, W).
+
+    Where a map of that shape is given as ``over``, the answer takes its place, and no gradient
+    flows: new memory takes longer than the work.
+    """
+    size = level.shape[-2:]
+    if over is None:
+        return F.interpolate(coarse, size, mode="bilinear", align_corners=True)
+    resized: Tensor = torch.ops.aten.upsample_bilinear2d.out(coarse, size, True, out=over)
+    return resized
 
 
 class ChannelGate(nn.Module):
@@ -185,7 +206,7 @@ class ChannelAttention(nn.Module):
             over: Whether it may be written over, where no gradient needs it.
         """
         weights = self.weights(fused)
-        if over and not (torch.is_grad_enabled() or traced()):
+        if over and forgettable():
             return fused.mul_(weights)
         return fused * weights
 

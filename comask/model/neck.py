@@ -7,6 +7,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from comask.config import NeckConfig
 from comask.model.msfem import Msfem
+from comask.model.tracing import forgettable
 
 LEVELS = (2, 3, 4, 5)
 
@@ -48,17 +49,31 @@ class Neck(nn.Module):
 
     def merged(self, stages: list[Tensor]) -> list[Tensor]:
         """Add each coarser level to the next finer: what the MSFEM of P2 .. P5 take in."""
-        return self.from_the_top(self.lateral_maps(stages))
+        return self.from_the_top(self.lateral_maps(stages), over=True)
 
     def lateral_maps(self, stages: list[Tensor]) -> list[Tensor]:
         """Bring every stage to the pyramid's channels: 4 x (B, C_k, h, w) -> 4 x (B, C, h, w)."""
         return [lateral(stage) for lateral, stage in zip(self.laterals, stages, strict=True)]
 
-    def from_the_top(self, laterals: list[Tensor]) -> list[Tensor]:
-        """Add each coarser map to the next finer: 4 x (B, C, h, w) -> the same."""
+    def from_the_top(self, laterals: list[Tensor], *, over: bool = False) -> list[Tensor]:
+        """Add each coarser map to the next finer: 4 x (B, C, h, w) -> the same.
+
+        ``over`` tells whether they may be written over, where no gradient needs them.
+        """
         merged = list(laterals)
+        over = over and forgettable()
         for k in range(len(merged) - 1, 0, -1):
-            coarser = F.interpolate(merged[k], merged[k - 1].shape[-2:], mode="nearest")
-            coarser += merged[k - 1]
-            merged[k - 1] = coarser
+            merged[k - 1] = _added(merged[k - 1], merged[k], over=over)
         return merged
+
+
+def _added(finer: Tensor, coarser: Tensor, *, over: bool) -> Tensor:
+    """Add to each place of a map its nearest of a smaller one: (B, C, H, W), (B, C, h, w)."""
+    height, width = coarser.shape[-2:]
+    if over and finer.shape[-2:] == (2 * height, 2 * width):
+        fours = finer.unflatten(3, (width, 2)).unflatten(2, (height, 2))  # (B, C, h, 2, w, 2)
+        fours += coarser[:, :, :, None, :, None]
+        return finer
+    enlarged = F.interpolate(coarser, finer.shape[-2:], mode="nearest")
+    enlarged += finer
+    return enlarged

@@ -16,7 +16,7 @@ from comask.ops.deform_roi_pool import deform_roi_pool
 from comask.structures import Size
 
 OUTPUT = 7  # bins a side of what the class head sees
-CHUNK = 64  # regions convolved at once: they stay in the cache, and memory stays bounded
+CHUNK = 64  # regions pooled at once: they stay in the cache, and memory stays bounded
 
 
 class AdaptivePool(nn.Module):
@@ -65,9 +65,16 @@ class LevelPool(nn.Module):
         coarse = deform_roi_pool(level, boxes, rows, stride, 3)
         moves: Tensor = self.offsets(coarse.flatten(1)).float().view(-1, 2, OUTPUT, OUTPUT)
         moves = F.interpolate(moves, scale_factor=2, mode="nearest")  # (R, 2, 14, 14)
+        step = max(len(boxes), 1) if self.training else CHUNK
+        parts = zip(boxes.split(step), rows.split(step), moves.split(step), strict=True)
+        return torch.cat([self._pooled(level, stride, *part) for part in parts])
+
+    def _pooled(
+        self, level: Tensor, stride: int, boxes: Tensor, rows: Tensor, moves: Tensor
+    ) -> Tensor:
         pooled = deform_roi_pool(level, boxes, rows, stride, 2 * OUTPUT, moves)
-        step = len(pooled) if self.training else CHUNK
-        return torch.cat([self.pool(part) for part in pooled.split(max(step, 1))])
+        halved: Tensor = self.pool(pooled)
+        return halved
 
 
 class RegionPool(nn.Module):
