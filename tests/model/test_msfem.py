@@ -96,16 +96,30 @@ def test_odd_sizes_keep_their_size_and_are_never_negative(
 
 
 @EVERY_BRANCHES
-def test_parts_and_bias_add_up_to_the_fused_map(branches: int) -> None:
+@pytest.mark.parametrize("learning", [True, False])
+def test_parts_and_bias_add_up_to_the_fused_map(branches: int, learning: bool) -> None:
     msfem, level = module(branches), noise(1, 32, 25, 42)
     torch.nn.init.normal_(msfem.fuse.bias)
+    with torch.set_grad_enabled(learning):
+        coarse = msfem.views(level)
+        parts = list(msfem.parts(level, coarse))
+        seen = [level, *(enlarge(c, level) for c in coarse)]
+        assert len(parts) == branches
+        whole = msfem.fuse(torch.cat(seen, dim=1))
+        assert_close(torch.stack(parts).sum(0) + msfem.fuse.bias[:, None, None], whole)
+        assert_close(msfem.fused(level, coarse), whole)
+
+
+@torch.no_grad()
+def test_parts_that_pass_take_the_memory_of_the_last() -> None:
+    msfem, level = module(4), noise(1, 32, 25, 42)
     coarse = msfem.views(level)
-    parts = list(msfem.parts(level, coarse))
-    seen = [level, *(enlarge(c, level) for c in coarse)]
-    assert len(parts) == branches
-    whole = msfem.fuse(torch.cat(seen, dim=1))
-    assert_close(torch.stack(parts).sum(0) + msfem.fuse.bias[:, None, None], whole)
-    assert_close(msfem.fused(level, coarse), whole)
+    kept = list(msfem.parts(level, coarse))
+    places = set()
+    for part, wanted in zip(msfem.parts(level, coarse, passing=True), kept, strict=True):
+        assert torch.equal(part, wanted)
+        places.add(part.data_ptr())
+    assert len(places) == 2  # the level's own, and one for all others
 
 
 @EVERY_BRANCHES

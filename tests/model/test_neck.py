@@ -1,5 +1,6 @@
 """The pyramid: the top-down path by hand, odd sizes, P6."""
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -8,6 +9,8 @@ from comask.model.neck import Neck
 from tests.models import noise
 
 SIZES = ((25, 42), (13, 21), (7, 11), (4, 6))
+DOUBLES = ((24, 40), (12, 20), (6, 10), (3, 5))
+CHANNELS = (24, 32, 96, 320)
 
 
 def test_coarser_levels_are_added_to_the_finer_ones() -> None:
@@ -34,10 +37,34 @@ def test_levels_are_enlarged_by_the_nearest_pixel() -> None:
 
 
 def test_odd_sizes_give_five_levels_and_leave_the_stages_alone() -> None:
-    neck = Neck((24, 32, 96, 320), NeckConfig(channels=32))
-    stages = [noise(2, c, *size) for c, size in zip((24, 32, 96, 320), SIZES, strict=True)]
+    neck = Neck(CHANNELS, NeckConfig(channels=32))
+    stages = [noise(2, c, *size) for c, size in zip(CHANNELS, SIZES, strict=True)]
     before = [stage.clone() for stage in stages]
     levels = neck(stages)
     assert [tuple(level.shape[-2:]) for level in levels] == [*SIZES, (2, 3)]
     assert_close(levels[4], levels[3][:, :, ::2, ::2])
     assert all(torch.equal(a, b) for a, b in zip(stages, before, strict=True))
+
+
+@pytest.mark.parametrize("sizes", [SIZES, DOUBLES])
+def test_without_gradients_levels_are_the_same(sizes: tuple[tuple[int, int], ...]) -> None:
+    neck = Neck(CHANNELS, NeckConfig(channels=32))
+    stages = [noise(2, c, *size) for c, size in zip(CHANNELS, sizes, strict=True)]
+    stages = [stage.to(memory_format=torch.channels_last) for stage in stages]
+    learning = neck(stages)
+    with torch.no_grad():
+        finding = neck(stages)
+    for level, wanted in zip(finding, learning, strict=True):
+        assert_close(level, wanted)
+
+
+@torch.no_grad()
+def test_laterals_are_written_over_only_where_that_is_allowed() -> None:
+    neck = Neck(CHANNELS, NeckConfig(channels=32))
+    laterals = [noise(1, 32, *size) for size in DOUBLES]
+    before = [lateral.clone() for lateral in laterals]
+    merged = neck.from_the_top(laterals)
+    assert all(torch.equal(a, b) for a, b in zip(laterals, before, strict=True))
+    assert not torch.equal(merged[0], before[0])
+    written = neck.from_the_top(laterals, over=True)
+    assert all(torch.equal(a, b) for a, b in zip(written, merged, strict=True))
