@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from comask.model.tracing import forgettable
+
 GROUPS = 32
 SMALL = 1024  # places: on smaller maps PyTorch's kernel for bfloat16 is slower than float32's
 
@@ -46,21 +48,28 @@ class RegionNorm(nn.InstanceNorm2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=True)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Normalise each channel of each region: (R, C, H, W) -> the same, float32 at least."""
+    def forward(self, features: Tensor, *, over: bool = False) -> Tensor:
+        """Normalise each channel of each region: (R, C, H, W) -> the same, float32 at least.
+
+        ``over`` tells whether they may be written over, where no gradient needs them.
+        """
         if self.training or features.device.type != "cpu":
             turned: Tensor = super().forward(features)
             return turned
-        return _by_products(features, self.weight, self.bias, self.eps, 1)
+        return _by_products(features, self.weight, self.bias, self.eps, 1, over=over)
 
 
-def _by_products(features: Tensor, weight: Tensor, bias: Tensor, eps: float, alike: int) -> Tensor:
+def _by_products(
+    features: Tensor, weight: Tensor, bias: Tensor, eps: float, alike: int, *, over: bool = False
+) -> Tensor:
     """Normalise groups of ``alike`` channels: (R, C, H, W) -> the same, float32 at least.
 
-    The means are products of matrices; maps that are stored channels last stay so.
+    The means are products of matrices; maps that are stored channels last stay so. As little
+    memory as can be is written to: several regions' maps would not fit into the cache twice.
     """
     count, channels, height, width = features.shape
     exact = torch.promote_types(features.dtype, torch.float32)
+    over = forgettable() and (over or features.dtype != exact)
     rows = features.permute(0, 2, 3, 1).flatten(1, 2).to(exact)  # (R, H * W, C)
     share = rows.new_full((1, 1, height * width), 1 / (height * width)).expand(count, -1, -1)
 
@@ -70,9 +79,10 @@ def _by_products(features: Tensor, weight: Tensor, bias: Tensor, eps: float, ali
             means = means.unflatten(2, (-1, alike)).mean(3).repeat_interleave(alike, dim=2)
         return means
 
-    centred = rows - mean(rows)
-    scale = weight * torch.rsqrt(mean(centred.square()) + eps)
-    normed = torch.addcmul(bias.to(exact), centred, scale.to(exact))
+    centred = torch.sub(rows, mean(rows), out=rows if over else None)
+    scale = (weight * torch.rsqrt(mean(centred.square()) + eps)).to(exact)
+    place = centred if forgettable() else None
+    normed = torch.addcmul(bias.to(exact), centred, scale, out=place)
     return normed.view(count, height, width, channels).permute(0, 3, 1, 2)
 
 

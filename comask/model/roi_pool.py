@@ -33,7 +33,7 @@ class AdaptivePool(nn.Module):
 
         The weights e^(12 sigmoid) span 1 .. 162755, beyond float16: they are found in float32.
         """
-        normed: Tensor = self.norm(self.conv(regions)).float()
+        normed: Tensor = self.norm(self.conv(regions), over=True).float()
         if torch.is_grad_enabled():
             weights = torch.exp(12 * torch.sigmoid(normed))
         else:  # over the same memory

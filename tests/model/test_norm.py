@@ -108,3 +108,27 @@ def test_means_over_places_are_right_in_bfloat16_too(size: tuple[int, int]) -> N
     found = place_means(half)
     assert found.dtype == torch.bfloat16
     assert_close(found.float(), half.double().mean(dim=(2, 3)).float(), rtol=2**-7, atol=0.0)
+
+
+@pytest.mark.parametrize("norm", [RegionNorm(64), GroupNorm(64)])
+@pytest.mark.parametrize("half", [False, True])
+def test_without_gradients_a_norm_finds_the_same(norm: nn.Module, half: bool) -> None:
+    norm, features = weighted(norm).float(), noise(40, 64, 7, 5)
+    if half:
+        norm, features = norm.bfloat16(), features.bfloat16()
+    before, wanted = features.clone(), norm(features)
+    with torch.no_grad():
+        assert torch.equal(norm(features), wanted)
+    assert torch.equal(features, before)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_region_may_be_written_over_where_no_gradient_needs_it(half: bool) -> None:
+    norm, features = weighted(RegionNorm(24)), noise(5, 24, 14, 14)
+    if half:
+        norm, features = norm.bfloat16(), features.bfloat16()
+    before, wanted = features.clone(), norm(features)
+    assert torch.equal(norm(features, over=True), wanted)
+    assert torch.equal(features, before)
+    with torch.no_grad():
+        assert torch.equal(norm(features, over=True), wanted)
