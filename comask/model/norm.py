@@ -7,6 +7,7 @@ from comask.model.tracing import forgettable
 
 GROUPS = 32
 SMALL = 1024  # places: on smaller maps PyTorch's kernel for bfloat16 is slower than float32's
+WIDE = 2**21  # values of theirs in float32 at once: they stay in the cache
 
 # on many regions PyTorch's kernel for float32 is slow where a group has few channels
 REGIONS = 16
@@ -28,9 +29,19 @@ class GroupNorm(nn.GroupNorm):
             return torch.zeros_like(features) + self.bias[:, None, None]
         small = features.device.type == "cpu" and features.shape[2:].numel() < SMALL
         if small and self.weight.dtype == torch.bfloat16:
-            wide = self._normed(features.float(), self.weight.float(), self.bias.float(), small)
-            return wide.to(features.dtype)
+            return self._widely_normed(features)
         return self._normed(features, self.weight, self.bias, small)
+
+    def _widely_normed(self, features: Tensor) -> Tensor:
+        """Normalise small maps in float32, and round what comes of it to their own numbers."""
+        weight, bias = self.weight.float(), self.bias.float()
+        if not forgettable():
+            return self._normed(features.float(), weight, bias, small=True).to(features.dtype)
+        found = torch.empty_like(features)
+        maps = max(1, WIDE // features.shape[1:].numel())
+        for place, part in zip(found.split(maps), features.split(maps), strict=True):
+            place.copy_(self._normed(part.float(), weight, bias, small=True))
+        return found
 
     def _normed(self, features: Tensor, weight: Tensor, bias: Tensor, small: bool) -> Tensor:
         alike = self.num_channels // self.num_groups

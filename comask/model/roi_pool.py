@@ -16,6 +16,7 @@ from comask.ops.deform_roi_pool import deform_roi_pool
 from comask.structures import Size
 
 OUTPUT = 7  # bins a side of what the class head sees
+LOG2_E = 1.4426950408889634  # PyTorch takes a third of the time for powers of two
 CHUNK = 64  # regions pooled at once: they stay in the cache, and memory stays bounded
 
 
@@ -37,7 +38,7 @@ class AdaptivePool(nn.Module):
         if torch.is_grad_enabled():
             weights = torch.exp(12 * torch.sigmoid(normed))
         else:  # over the same memory
-            weights = normed.sigmoid_().mul_(12).exp_()
+            weights = normed.sigmoid_().mul_(12 * LOG2_E).exp2_()
         if not self.training:  # bfloat16 holds them, and what follows averages
             weights = weights.to(regions.dtype)
         weighed = F.avg_pool2d(regions * weights, 3, stride=2, padding=1)

@@ -43,6 +43,16 @@ def test_a_norm_in_bfloat16_rounds_what_one_in_float32_finds(side: int) -> None:
     assert_close(found.float(), wanted, rtol=2**-7, atol=2**-6)
 
 
+def test_maps_in_bfloat16_are_normed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    half, features = weighted(GroupNorm(64)).bfloat16(), noise(7, 64, 5, 6).bfloat16()
+    wanted = half(features)
+    monkeypatch.setattr("comask.model.norm.WIDE", 3 * 64 * 30)
+    with torch.no_grad():
+        found = half(features)
+    assert torch.equal(found, wanted)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("channels", [64, 96, 128, 160])
 @pytest.mark.parametrize("half", [False, True])
 def test_many_regions_are_normed_as_few_are(channels: int, half: bool) -> None:
