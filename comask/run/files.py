@@ -177,5 +177,7 @@ def _prepared(
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
-    finally:
+    except BaseException:  # left early, nobody takes the rest
         pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()  # those handed out last may not even have begun

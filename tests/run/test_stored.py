@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +75,24 @@ def test_a_run_keeps_everything_once(run: Run, files: Files) -> None:
     assert kept.masks == alone.masks
     assert kept.candidates is not None
     assert run.prediction("none.png") is None
+
+
+def test_images_are_found_where_threads_begin_late(
+    run: Run, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy(ThreadPoolExecutor):
+        def __init__(self, max_workers: int, thread_name_prefix: str) -> None:
+            super().__init__(max_workers, thread_name_prefix)
+            for _ in range(max_workers):
+                self.submit(time.sleep, 0.1)
+
+    monkeypatch.setattr("comask.run.files.ThreadPoolExecutor", Busy)
+    detector = Boxes()
+    row = run.step(detector, files[0][1], files[0][0])
+    assert row is not None
+    assert (row.state, row.reason) == ("done", "")
+    assert [one.state for one in run.work(detector, files[:3])] == ["done"] * 3
+    assert detector.seen == 3
 
 
 def test_no_files_are_an_ordinary_run(run: Run) -> None:
