@@ -30,7 +30,7 @@ from unittest import mock
 import torch
 from inference import calibrate, threshold
 
-from comask.annotation import coco, rle
+from comask.annotation import coco
 from comask.annotation.label_store import LabelStore
 from comask.annotation.labels import Sheet
 from comask.annotation.records import Category, ImageRecord
@@ -39,7 +39,6 @@ from comask.checkpoint.native import CheckpointInfo
 from comask.config import PRESETS
 from comask.data import images
 from comask.evaluate import overlay
-from comask.model import postprocess
 from comask.model.comask import CoMask
 from comask.predict import PredictionSettings, Predictor
 from comask.run import Batch, Labeller, Rules, Run, ToLabel, files, run_settings, stored
@@ -52,8 +51,7 @@ STAGES: Sequence[tuple[str, Any, str]] = (
     ("decode", images, "load"),
     ("pre-process", Predictor, "prepare"),
     ("network", Predictor, "find"),
-    ("paste", postprocess, "draw"),
-    ("RLE", rle, "encode_crop"),
+    ("paste and RLE", Predictor, "draw"),
     ("pack", stored, "pack"),
     ("store", Store, "put"),
     ("claim", Store, "claim"),
@@ -63,7 +61,7 @@ STAGES: Sequence[tuple[str, Any, str]] = (
     ("JSON", coco, "write"),
     ("drawing", overlay, "write"),
 )
-AFTER = ("paste", "RLE", "pack", "store", "labels", "JSON", "drawing")  # what has a bound
+AFTER = ("paste and RLE", "pack", "store", "labels", "JSON", "drawing")  # what has a bound
 BOUND = 0.05
 
 
@@ -189,9 +187,10 @@ class Clock:
         def timed(*given: Any, **named: Any) -> Any:
             cpu, wall = time.thread_time(), time.perf_counter()
             try:
-                return work(*given, **named)
+                made = work(*given, **named)
+                self.instances += len(made) if stage == "paste and RLE" else 0
+                return made
             finally:
-                self.instances += stage == "paste"
                 self.cpu[stage] += time.thread_time() - cpu
                 self.wall[stage] += time.perf_counter() - wall
 

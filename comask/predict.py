@@ -363,10 +363,7 @@ def to_prediction(
     order = ranks.argsort(descending=True, stable=True)
     boxes = _floats(found.boxes[order])
     frames, logits = _floats(found.mask_boxes[order]), _floats(found.masks[order])
-    crops = (  # one at a time: all together they may be as many pixels as images
-        postprocess.draw(mask, frame, scale, size, settings.paste)
-        for mask, frame in zip(logits, frames, strict=True)
-    )
+    crops = postprocess.draw_all(logits, frames, scale, size, settings.paste)
     trace = found.trace
     return Prediction(
         size=size,

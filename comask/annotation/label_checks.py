@@ -175,6 +175,8 @@ def _mask(mask: Rle, size: Size, name: str, is_plain: bool) -> Rle:
 
 
 def _extra(extra: object, name: str) -> None:
+    if extra == {}:
+        return
     try:
         size = len(json.dumps(dict(extra), allow_nan=False))  # type: ignore[call-overload]
     except (TypeError, ValueError, RecursionError) as error:
@@ -189,7 +191,7 @@ def _score(value: object, what: str, least: float, most: float) -> None:
 
 
 def _number(value: object, what: str, least: float, most: float) -> None:
-    real = isinstance(value, Real) and not isinstance(value, bool)
+    real = type(value) is float or (isinstance(value, Real) and not isinstance(value, bool))
     if not real or not least <= value <= most:  # type: ignore[operator]  # nan fails this too
         raise InputError(f"{what} must be a number in {least:g} .. {most:g}, got {_said(value)}")
 

@@ -4,7 +4,7 @@ Boxes are half-open in both frames. The authors divide inclusive corners by the 
 taken off before and put back after.
 """
 
-import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import cv2
@@ -39,10 +39,22 @@ def to_network_pixels(boxes: Floats, scale: float) -> Floats:
     return carried
 
 
+def draw_all(
+    logits: Floats, boxes: Floats, scale: float, size: Size, kind: PasteKind
+) -> Iterator[Crop]:
+    """Draw masks the way that a checkpoint asks for: (N, 28, 28) in boxes (N, 4) -> N crops.
+
+    One at a time: all together they may be as many pixels as N images. See ``paste`` and
+    ``paste_exactly``.
+    """
+    if kind == "whole":
+        return (paste(mask, box, scale, size) for mask, box in zip(logits, boxes, strict=True))
+    return _paste_exactly(logits, boxes, scale, size)
+
+
 def draw(logits: Floats, box: Floats, scale: float, size: Size, kind: PasteKind) -> Crop:
-    """Draw one mask the way that a checkpoint asks for: see ``paste`` and ``paste_exactly``."""
-    one = paste if kind == "whole" else paste_exactly
-    return one(logits, box, scale, size)
+    """Draw one mask as ``draw_all`` does: (28, 28) logits in a network box -> pixels."""
+    return next(draw_all(logits[None], box[None], scale, size, kind))
 
 
 def paste(logits: Floats, box: Floats, scale: float, size: Size) -> Crop:
@@ -69,34 +81,70 @@ def paste_exactly(logits: Floats, box: Floats, scale: float, size: Size) -> Crop
     mask targets at boxes truncated to whole network pixels, half a pixel to the upper left on
     average, so that is where a mask's frame is.
     """
-    height, width = size
-    x1, y1, x2, y2 = np.clip((box - np.float32(0.5)) / np.float32(scale), -(2.0**30), 2.0**30)
-    left, right = max(math.floor(x1), 0), min(math.ceil(x2), width)
-    top, bottom = max(math.floor(y1), 0), min(math.ceil(y2), height)
-    if right <= left or bottom <= top:
-        return Crop(0, 0, np.zeros((0, 0), dtype=np.uint8))
-    across = _cells(np.arange(left, right), x1, x2, logits.shape[1])
-    down = _cells(np.arange(top, bottom), y1, y2, logits.shape[0])
+    return next(_paste_exactly(logits[None], box[None], scale, size))
+
+
+def _paste_exactly(logits: Floats, boxes: Floats, scale: float, size: Size) -> Iterator[Crop]:
+    edges = np.clip((boxes - np.float32(0.5)) / np.float32(scale), -(2.0**30), 2.0**30)
+    down, across = (
+        _Taps.of(edges[:, axis], edges[:, axis + 2], size[1 - axis], logits.shape[2 - axis])
+        for axis in (1, 0)
+    )
     probabilities: Floats = (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
-    columns = _between(probabilities.T, across).T  # (28, w)
-    inside = _held(down, logits.shape[0])[:, None] & _held(across, logits.shape[1])
-    return Crop(left, top, ((_between(columns, down) > 0.5) & inside).astype(np.uint8))
+    for number, cells in enumerate(probabilities):
+        rows, columns = down.spans[number], across.spans[number]
+        if rows.start == rows.stop or columns.start == columns.stop:
+            yield Crop(0, 0, np.zeros((0, 0), dtype=np.uint8))
+            continue
+        wide = across.between(cells, columns, 1)  # (28, w)
+        drawn = down.between(wide, rows, 0) > 0.5
+        left, top = across.firsts[number], down.firsts[number]
+        yield Crop(left, top, drawn.view(np.uint8))
 
 
-def _held(places: Floats, count: int) -> NDArray[np.bool_]:
-    return (places > -0.5) & (places < count - 0.5)
+class _Taps(NamedTuple):
+    """Where N spans of pixels, one after the other, lie among the cells of their boxes.
 
+    A pixel's value is near[p] x cell low[p] + far[p] x cell high[p]; both weights are 0 outside.
+    """
 
-def _between(rows: Floats, places: Floats) -> Floats:
-    """Interpolate rows linearly: (n, m) at (h,) -> (h, m); beyond the last row, the last row."""
-    places = places.clip(0, len(rows) - 1)
-    low = places.astype(np.int64)
-    share = (places - low)[:, None]
-    mixed: Floats = rows[low] * (1 - share) + rows[(low + 1).clip(max=len(rows) - 1)] * share
-    return mixed
+    firsts: list[int]  # pixel of each span
+    spans: list[slice]  # of the arrays below
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    near: Floats
+    far: Floats
 
+    @classmethod
+    def of(cls, starts: Floats, ends: Floats, side: int, count: int) -> "_Taps":
+        """Cut spans off at the image's side; cell centres are whole numbers, 0 .. count - 1."""
+        firsts = np.floor(starts).astype(np.int64).clip(0)
+        lengths = (np.ceil(ends).astype(np.int64).clip(max=side) - firsts).clip(0)
+        stops = lengths.cumsum()
+        pixels = np.arange(lengths.sum()) + (firsts - stops + lengths).repeat(lengths)
+        begin, length = (
+            part.astype(np.float64).repeat(lengths)
+            for part in (starts, (ends - starts).clip(np.float32(1e-6)))
+        )
+        places = ((pixels + 0.5 - begin) / length * count - 0.5).astype(np.float32)
+        held = (places > -0.5) & (places < count - 0.5)
+        places = places.clip(0, count - 1)
+        low = places.astype(np.int64)
+        share: Floats = (places - low).astype(np.float32)
+        spans = zip((stops - lengths).tolist(), stops.tolist(), strict=True)
+        return cls(
+            firsts.tolist(),
+            [slice(*span) for span in spans],
+            low,
+            (low + 1).clip(max=count - 1),
+            (1 - share) * held,
+            share * held,
+        )
 
-def _cells(pixels: NDArray[np.int64], start: float, end: float, count: int) -> Floats:
-    """Place pixel centres among the cells of start .. end, cell centres being whole numbers."""
-    places = (pixels + 0.5 - start) / max(end - start, 1e-6) * count - 0.5
-    return places.astype(np.float32)
+    def between(self, cells: Floats, span: slice, axis: int) -> Floats:
+        """Interpolate cells linearly along an axis, to a span of pixels."""
+        shape = (1, -1) if axis else (-1, 1)
+        near, far = self.near[span].reshape(shape), self.far[span].reshape(shape)
+        mixed: Floats = cells.take(self.low[span], axis) * near
+        mixed += cells.take(self.high[span], axis) * far
+        return mixed

@@ -93,7 +93,9 @@ class Labeller:
         if row.state == "failed":
             return Labelled(name, failure=row.reason)
         try:
-            prediction = self._run.prediction(name)
+            prediction = self._run.latest(name)
+            if prediction is None:
+                prediction = self._run.prediction(name)
         except StoreError as error:
             self._run.store.forget(self._run.row.id, [name])  # damaged: the next run makes it anew
             return Labelled(name, failure=str(error))

@@ -49,8 +49,7 @@ def change(prediction: Prediction) -> Doubles:
     )
     first = _inside(told.first_masks, proposals, around)
     second = _inside(told.second_masks, boxes, around)
-    both = (first & second).sum(axis=(1, 2))
-    either = (first | second).sum(axis=(1, 2))
+    both, either = (np.count_nonzero(x, axis=(1, 2)) for x in (first & second, first | second))
     return np.where(either > 0, 1 - both / np.maximum(either, 1), 0.0)
 
 
@@ -88,17 +87,21 @@ def _inside(logits: NDArray[Any], frames: Doubles, around: Doubles) -> NDArray[n
     points = around[:, None, :2] + steps[:, None] * (around[:, None, 2:] - around[:, None, :2])
     sides = np.maximum(frames[:, 2:] - frames[:, :2], 1e-6)
     places = (points - frames[:, None, :2]) / sides[:, None] * cells - 0.5  # (N, 56, 2), in cells
-    held = ((places > -0.5) & (places < cells - 0.5)).transpose(2, 0, 1)  # x, y: (N, 56) each
-    probabilities = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    probabilities = 1 / (1 + np.exp(-logits))
     across, down = (_between(places[..., axis], cells) for axis in (0, 1))
-    found = down @ probabilities @ across.transpose(0, 2, 1)
-    return np.asarray((found > 0.5) & held[1][:, :, None] & held[0][:, None, :])
+    return np.asarray(down @ probabilities @ across.transpose(0, 2, 1) > 0.5)
 
 
-def _between(places: Doubles, cells: int) -> Doubles:
-    """Weigh the cells on both sides of each place: (N, h) -> (N, h, cells), rows that sum to 1."""
-    apart = places.clip(0, cells - 1)[..., None] - np.arange(cells)
-    return np.asarray((1 - abs(apart)).clip(0))
+def _between(places: Doubles, cells: int) -> NDArray[np.float32]:
+    """Weigh the cells on both sides of each place: (N, h) -> (N, h, cells).
+
+    Rows sum to 1, those of places outside of the box to 0.
+    """
+    inside = places.clip(0, cells - 1).astype(np.float32)
+    inside[(places <= -0.5) | (places >= cells - 0.5)] = -cells  # far from all of them
+    weights = abs(inside[..., None] - np.arange(cells, dtype=np.float32))
+    np.subtract(1, weights, out=weights)
+    return np.asarray(weights.clip(0, out=weights))
 
 
 def _doubles(values: NDArray[Any]) -> Doubles:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -74,9 +75,12 @@ class Model:
 
     def uid(self, image: str, row: int) -> str:
         """Name what it found in an image at a row of its prediction, for ever."""
-        settings = json.dumps(dict(self.settings), sort_keys=True, allow_nan=False)
-        named = f"{self.checkpoint}|{settings}|{image}|{row}"
+        named = f"{self.checkpoint}|{self._settings}|{image}|{row}"
         return f"m{hashlib.sha256(named.encode()).hexdigest()[:20]}"
+
+    @cached_property
+    def _settings(self) -> str:
+        return json.dumps(dict(self.settings), sort_keys=True, allow_nan=False)
 
 
 @dataclass(frozen=True)

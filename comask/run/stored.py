@@ -66,6 +66,7 @@ class Run:
         """Take a run that is there; ``open`` begins one where it is needed."""
         self.store, self.row = store, row
         self._worker = new_worker()
+        self._latest: tuple[str, Prediction] | None = None
 
     @classmethod
     def open(
@@ -103,6 +104,11 @@ class Run:
         kept = self.store.payload(self.row.id, name)
         return None if kept is None else _unpacked(name, kept)
 
+    def latest(self, name: str) -> Prediction | None:
+        """Give what was put last, where that is of this image: who comes at once need not read."""
+        known = self._latest
+        return known[1] if known is not None and known[0] == name else None
+
     def step(self, detector: Detector, name: str, path: Path) -> OutcomeRow | None:
         """Run over one image and keep what becomes of it; None where it is somebody else's."""
         return next(self._steps(detector, [(path, name)]), None)
@@ -114,6 +120,7 @@ class Run:
             name, "done", width=width, height=height, instances=len(prediction), stamp=stamp
         )
         self.store.put(self.row.id, row, pack(prediction))
+        self._latest = name, prediction
         return row
 
     def fail(self, name: str, sentence: str, stamp: str = "") -> OutcomeRow:
