@@ -208,7 +208,7 @@ def write(path: str | Path, dataset: Dataset) -> None:
         if parse(data, name) != expected:
             raise AnnotationError(f"{name}: what was written does not read back as what was meant")
 
-    files.replace_file(Path(path), dump(dataset), check)
+    files.replace_file(Path(path), b"".join(_pieces(expected, expected.annotations)), check)
 
 
 def dump(dataset: Dataset) -> bytes:
@@ -222,18 +222,24 @@ def pieces(dataset: Dataset, annotations: Iterable[Annotation] | None = None) ->
     ``annotations`` stand in for the dataset's own, and are made as they are written.
     """
     drawn = dataset.annotations if annotations is None else annotations
+    return _pieces(dataset, map(_tightened, drawn))
+
+
+def _pieces(dataset: Dataset, annotations: Iterable[Annotation]) -> Iterator[bytes]:
     head = {"info": dict(dataset.info), "licenses": list(dataset.licenses)}
     yield files.dump_json(head)[:-2]
     yield b',"images":'
     yield from files.dump_list(map(_image_out, dataset.images))
     yield b',"annotations":'
-    yield from files.dump_list(_annotation_out(_tightened(a)) for a in drawn)
+    yield from files.dump_list(map(_annotation_out, annotations))
     tail = {"categories": [_category_out(category) for category in dataset.categories]}
     yield b"," + files.dump_json({**tail, **dataset.extra})[1:]
 
 
 def _tightened(annotation: Annotation) -> Annotation:
     area, bbox = rle.area(annotation.rle), rle.bbox(annotation.rle)
+    if (annotation.area, annotation.bbox) == (area, bbox):
+        return annotation
     return replace(annotation, area=area, bbox=bbox)
 
 

@@ -47,7 +47,11 @@ def normalise(pixels: Pixels, config: PreprocessingConfig) -> Tensor:
     """Centre and scale the channels: (h, w, 3) uint8 RGB -> (3, h, w) float32."""
     mean = np.array(config.mean, dtype=np.float32)
     factor = np.float32(1.0) / np.array(config.std, dtype=np.float32)
-    return torch.from_numpy((pixels.astype(np.float32) - mean) * factor).permute(2, 0, 1)
+    values = (np.arange(256, dtype=np.float32)[:, None] - mean) * factor  # all that there can be
+    made = np.empty((3, *pixels.shape[:2]), dtype=np.float32)
+    for channel, plane in enumerate(cv2.split(np.ascontiguousarray(pixels))):
+        cv2.LUT(plane, values[:, channel], made[channel])
+    return torch.from_numpy(made)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from comask import __version__
 from comask.annotation.claims import new_worker
+from comask.annotation.files import uncollected
 from comask.annotation.records import Annotation, Category, Dataset, ImageRecord
 from comask.annotation.store import OutcomeRow, RunRow, Store
 from comask.data import images
@@ -157,6 +158,7 @@ class Run:
                 yield row
                 bar.update()
 
+    @uncollected()
     def export(
         self,
         records: Sequence[ImageRecord],
