@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from comask.model.cells import Cells
-from comask.model.classifiers import Bottleneck
 from comask.model.comask import CoMask
 from comask.model.tracing import forgettable
-from comask.ops import fused, winograd
+from comask.ops import winograd
 
 TILED = (torch.float32, torch.bfloat16)
 CHANNELS = 128  # with fewer, tiles cost more than they save
@@ -53,9 +52,6 @@ def in_bfloat16(twin: CoMask, *, tiles: bool = True) -> CoMask:
     ``tiles`` holds what ``folded`` says; ``twin`` itself needs none for it.
     """
     half = copy.deepcopy(twin)
-    for part in half.backbone.modules():
-        if type(part) is Bottleneck:
-            part.__class__ = FusedBottleneck
     if tiles:
         with torch.no_grad():
             _tile(half, torch.bfloat16)
@@ -82,18 +78,6 @@ class TiledConv(nn.Conv2d):
         elif count * height * width >= PLACES:
             return winograd.convolve(features, self.kernel, self.bias)
         return super().forward(features)
-
-
-class FusedBottleneck(Bottleneck):
-    """A folded block of a ResNet that goes through its maps less often, on CPUs that can."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Convolve: (B, C, H, W) -> (B, 4 width, H / stride, W / stride), never negative."""
-        if not (forgettable() and fused.serves(features)):
-            return super().forward(features)
-        deep = fused.convolved(self.conv2, fused.convolved(self.conv1, features))
-        beside = features if self.downsample is None else self.downsample(features)
-        return fused.convolved(self.conv3, deep, beside)
 
 
 class CellsConv(nn.Conv2d):

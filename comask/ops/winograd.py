@@ -11,6 +11,7 @@ Letters: B images, R regions, C channels in, O channels out, T tiles.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
@@ -28,11 +29,11 @@ _FINITE = (0.0, 0.625, -0.625, 1.5, -1.5)  # points of interpolation that follow
 
 
 def transformed(weight: Tensor) -> Tensor:
-    """Carry a 3x3 kernel over, once: (O, C, 3, 3) -> (36, C, O)."""
+    """Carry a 3x3 kernel over, once: (O, C, 3, 3) -> (36, C, O), points column by column."""
     rows = [[0.0, 0.0, 1.0]]
     rows += [[at**power / _spread(at, _FINITE) for power in range(3)] for at in _FINITE]
     side = torch.tensor(rows, dtype=torch.float64, device=weight.device)
-    kernel = torch.kron(side, side) @ weight.double().permute(2, 3, 1, 0).flatten(0, 1).flatten(1)
+    kernel = torch.kron(side, side) @ weight.double().permute(3, 2, 1, 0).flatten(0, 1).flatten(1)
     return kernel.view(TILE * TILE, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
@@ -85,14 +86,13 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
             spread = work.take("spread", row.points, grid.across, size * inputs)
             _turn(row.into, seen[row.inputs], spread, work)
             products = work.take("products", row.points, grid.across, size * outputs)
-            for point in range(row.points):
-                for group in grid.groups:
-                    first = point * TILE + group.first
-                    torch.bmm(
-                        spread[point, group.places].view(group.points, -1, inputs),
-                        kernel[first : first + group.points],
-                        out=products[point, group.places].view(group.points, -1, outputs),
-                    )
+            for step in row.steps:
+                weights = kernel[step.kernels]
+                torch.bmm(
+                    spread.flatten(0, 1)[step.places].view(len(weights), -1, inputs),
+                    weights,
+                    out=products.flatten(0, 1)[step.places].view(len(weights), -1, outputs),
+                )
             _turn(row.out_of, products, told[row.outputs], work)
         place.copy_(told.view(height, width, size, outputs).permute(2, 0, 1, 3))
     if bias is not None:
@@ -156,6 +156,14 @@ class _Tile:
 
 
 @dataclass(frozen=True)
+class _Step:
+    """Points that as many tiles of a row have, and the places in it that are theirs."""
+
+    kernels: slice  # of the 36
+    places: slice
+
+
+@dataclass(frozen=True)
 class _Row:
     """One row of tiles: the lines that it reads and writes, with what they are multiplied by."""
 
@@ -164,24 +172,15 @@ class _Row:
     points: int
     into: _Sides
     out_of: _Sides
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Points from ``first`` on that as many tiles of a row have, and their places in it."""
-
-    first: int
-    points: int
-    places: slice
+    steps: list[_Step]
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The tiles of a map, row by row; a row's points lie side by side, every first one first."""
+    """The tiles of a map, row by row."""
 
     rows: list[_Row]
-    groups: list[_Group]
-    across: int  # points of a row
+    across: int  # points of a line of tiles
     regions: int  # worked on at once: they stay in the cache, and memory stays bounded
 
 
@@ -189,33 +188,89 @@ class _Grid:
 @torch.inference_mode(False)
 def _grid(height: int, width: int, dtype: torch.dtype, device: torch.device) -> _Grid:
     """Lay the tiles of a map out."""
-    tiles = _tiles(width)
-    places = [(tile, point) for point in range(TILE) for tile in tiles if point < len(tile.into)]
-    into = torch.zeros(len(places), width, dtype=torch.float64)
-    out_of = torch.zeros(width, len(places), dtype=torch.float64)
-    for place, (tile, point) in enumerate(places):
-        into[place, tile.inputs] = tile.into[point]
-        out_of[tile.outputs, place] = tile.out_of[:, point]
-    groups, first, start = [], 0, 0
-    for count, alike in groupby(
-        sum(point < len(tile.into) for tile in tiles) for point in range(TILE)
-    ):
-        points = len(list(alike))
-        if count:
-            groups.append(_Group(first, points, slice(start, start + points * count)))
-        first, start = first + points, start + points * count
+    line = _Line.of(_tiles(width))
     half = dtype == torch.bfloat16
 
-    def sides(down: Tensor, across: Tensor) -> _Sides:
+    def row(tile: _Tile) -> _Row:
+        points = len(tile.into)
+        into: _Sides = (tile.into, line.into)
+        out_of: _Sides = (tile.out_of, line.out_of)
+        steps = line.by_lines(points)
         if half:
-            return (torch.kron(down.contiguous(), across).to(device, dtype),)
-        return down.to(device, dtype), across.to(device, dtype)
+            order, steps = line.at_once(points)
+            into = (torch.kron(tile.into.contiguous(), line.into)[order],)
+            out_of = (torch.kron(tile.out_of.contiguous(), line.out_of)[:, order],)
+        return _Row(tile.inputs, tile.outputs, points, cast(into), cast(out_of), steps)
 
-    rows = [
-        _Row(t.inputs, t.outputs, len(t.into), sides(t.into, into), sides(t.out_of, out_of))
-        for t in _tiles(height)
-    ]
-    return _Grid(rows, groups, len(places), max(1, PLACES // (height * width)))
+    def cast(sides: _Sides) -> _Sides:
+        return tuple(side.to(device, dtype) for side in sides)  # type: ignore[return-value]
+
+    rows = [row(tile) for tile in _tiles(height)]
+    return _Grid(rows, len(line.into), max(1, PLACES // (height * width)))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The tiles of a line: their points lie side by side, every tile's first one first of all."""
+
+    into: Tensor  # (across, inputs)
+    out_of: Tensor  # (outputs, across)
+    tiles: list[int]  # that have the point
+
+    @classmethod
+    def of(cls, tiles: list[_Tile]) -> "_Line":
+        """Put the tiles' matrices beside each other."""
+        width = tiles[-1].outputs.stop
+        places = [
+            (tile, point) for point in range(TILE) for tile in tiles if point < len(tile.into)
+        ]
+        into = torch.zeros(len(places), width, dtype=torch.float64)
+        out_of = torch.zeros(width, len(places), dtype=torch.float64)
+        for place, (tile, point) in enumerate(places):
+            into[place, tile.inputs] = tile.into[point]
+            out_of[tile.outputs, place] = tile.out_of[:, point]
+        have = [sum(point < len(tile.into) for tile in tiles) for point in range(TILE)]
+        return cls(into, out_of, have)
+
+    def by_lines(self, points: int) -> list[_Step]:
+        """Multiply line after line, of so many, as they lie."""
+        steps, start = [], 0
+        for line in range(points):
+            for first, columns, tiles in self._alike():
+                stop = start + columns * tiles
+                kernels = slice(first * TILE + line, (first + columns) * TILE, TILE)
+                steps.append(_Step(kernels, slice(start, stop)))
+                start = stop
+        return steps
+
+    def at_once(self, points: int) -> tuple[list[int], list[_Step]]:
+        """Put the lines' places in an order that takes few steps: column after column.
+
+        A step has its cost, however small the product: in bfloat16 it is more than the product's.
+        """
+        order: list[int] = []
+        steps = []
+        for first, columns, tiles in self._alike():
+            taken = columns if points == TILE else 1  # kernels of whole columns are side by side
+            for column in range(first, first + columns):
+                if (column - first) % taken == 0:
+                    kernels = slice(column * TILE, (column + taken - 1) * TILE + points)
+                    stop = len(order) + taken * points * tiles
+                    steps.append(_Step(kernels, slice(len(order), stop)))
+                place = sum(self.tiles[:column])
+                for line in range(points):
+                    start = line * len(self.into) + place
+                    order += range(start, start + tiles)
+        return order, steps
+
+    def _alike(self) -> Iterator[tuple[int, int, int]]:
+        """Find points that as many tiles have: the first one, how many they are, and the tiles."""
+        first = 0
+        for tiles, points in groupby(self.tiles):
+            count = len(list(points))
+            if tiles:
+                yield first, count, tiles
+            first += count
 
 
 def _tiles(side: int) -> list[_Tile]:
@@ -256,8 +311,9 @@ def _output(outputs: int) -> Tensor:
 
 
 # both sides of a whole tile at once: every tile is one column
-_INTO = torch.kron(_input(STEP), _input(STEP))  # (36, 36)
-_OUT_OF = torch.kron(_output(STEP), _output(STEP))  # (16, 36)
+_BY_COLUMNS = torch.arange(TILE * TILE).view(TILE, TILE).T.flatten()
+_INTO = torch.kron(_input(STEP), _input(STEP))[_BY_COLUMNS]  # (36, 36)
+_OUT_OF = torch.kron(_output(STEP), _output(STEP))[:, _BY_COLUMNS]  # (16, 36)
 
 
 def _multiplied(tiles: Tensor, kernel: Tensor, bias: Tensor | None, work: _Workspace) -> Tensor:

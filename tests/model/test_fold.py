@@ -11,7 +11,6 @@ from comask.config import BackboneConfig, BackboneKind, NeckConfig
 from comask.model import fold
 from comask.model.comask import CoMask
 from comask.model.fold import TiledConv, folded, in_bfloat16
-from comask.ops import fused
 from tests.models import batch, noise, small_config, small_model
 
 
@@ -149,34 +148,3 @@ def test_in_bfloat16_tiles_find_what_plain_convolutions_find(
 def test_the_backbone_stays_exact() -> None:
     twin = folded(trained("resnet50"))
     assert tiled(twin.backbone) + tiled(in_bfloat16(twin).backbone) == 0
-
-
-@pytest.mark.skipif(not fused.available(), reason="this processor has no such operator")
-@torch.inference_mode()
-def test_in_bfloat16_a_quick_backbone_is_as_near_as_a_plain_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    twin = folded(trained("resnet50")).to(memory_format=torch.channels_last)
-    pixels = noise(1, 3, 256, 320)
-    wanted = twin.backbone(pixels)
-    quick = in_bfloat16(twin).backbone(pixels.bfloat16())
-    monkeypatch.setattr(fused, "serves", lambda features: False)
-    plain = in_bfloat16(twin).backbone(pixels.bfloat16())
-    for ours, theirs, level in zip(quick, plain, wanted, strict=True):
-        assert not torch.equal(ours, theirs)
-        far, near = ((one.float() - level).norm() for one in (ours, theirs))
-        assert far < 1.02 * near
-
-
-@pytest.mark.parametrize("height", [1, 2, 5])
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@torch.inference_mode()
-def test_in_bfloat16_blocks_take_maps_of_any_kind(
-    height: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    blocks = in_bfloat16(folded(trained("resnet50"))).backbone.stages[1]
-    shown = noise(1, 256, height, 7).relu().bfloat16().contiguous(memory_format=layout)
-    found = blocks(shown).float()
-    monkeypatch.setattr(fused, "serves", lambda features: False)
-    wanted = blocks(shown).float()
-    assert_close(found, wanted, rtol=0, atol=0.03 * wanted.abs().max().item())
