@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, product
 
 import numpy as np
 import torch
@@ -47,18 +47,18 @@ def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Te
     """
     batch, _, height, width = features.shape
     rows, columns = -(-height // STEP), -(-width // STEP)
-    right, below = STEP * columns + 1 - width, STEP * rows + 1 - height
-    tiles = _padded(features.permute(0, 2, 3, 1), right, below)
-    tiles = tiles.unfold(1, TILE, STEP).unfold(2, TILE, STEP).permute(4, 5, 0, 1, 2, 3)
-    outputs = kernel.shape[2]
+    given, outputs = features.permute(0, 2, 3, 1), kernel.shape[2]
     drawn = features.new_empty((batch, STEP * rows, STEP * columns, outputs))
     places = drawn.view(batch, rows, STEP, columns, STEP, outputs).permute(2, 4, 0, 1, 3, 5)
     images = max(1, TILES // (rows * columns))
     lines = max(1, TILES // (images * columns))
     work = _Workspace(features)
-    for taken, place in zip(tiles.split(images, 2), places.split(images, 2), strict=True):
-        for some, there in zip(taken.split(lines, 3), place.split(lines, 3), strict=True):
-            there.copy_(_multiplied(some, kernel, bias, work))
+    for image, row in product(range(0, batch, images), range(0, rows, lines)):
+        place = places[:, :, image : image + images, row : row + lines]
+        some, across = given[image : image + images], STEP * columns + 2
+        band = _band(some, STEP * row - 1, STEP * place.shape[3] + 2, across, work)
+        tiles = band.unfold(1, TILE, STEP).unfold(2, TILE, STEP).permute(4, 5, 0, 1, 2, 3)
+        place.copy_(_multiplied(tiles, kernel, bias, work))
     found = drawn[:, :height, :width].permute(0, 3, 1, 2)
     return found.contiguous(memory_format=torch.channels_last)
 
@@ -100,19 +100,23 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
     return found.permute(0, 3, 1, 2)
 
 
-def _padded(features: Tensor, right: int, below: int) -> Tensor:
-    """Put zeros around: (B, H, W, C) -> (B, 1 + H + below, 1 + W + right, C), each written once."""
+def _band(features: Tensor, top: int, rows: int, columns: int, work: "_Workspace") -> Tensor:
+    """Cut rows out, zeros around: (B, H, W, C) -> (B, rows, columns, C) from row ``top`` on.
+
+    The first column is one of zeros. Cut out as it is worked on, a band stays in the cache.
+    """
     batch, height, width, channels = features.shape
-    padded = features.new_empty((batch, 1 + height + below, 1 + width + right, channels))
-    padded[:, 1 : height + 1, 1 : width + 1] = features
+    band = work.take("band", batch, rows, columns, channels)
+    low, high = max(top, 0), min(top + rows, height)
+    band[:, low - top : high - top, 1 : width + 1] = features[:, low:high]
     for edge in (
-        padded[:, 0],
-        padded[:, height + 1 :],
-        padded[:, :, 0],
-        padded[:, :, width + 1 :],
+        band[:, : low - top],
+        band[:, high - top :],
+        band[:, :, 0],
+        band[:, :, width + 1 :],
     ):
         edge.zero_()
-    return padded
+    return band
 
 
 class _Workspace:
