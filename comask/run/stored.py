@@ -106,7 +106,7 @@ class Run:
         return None if kept is None else _unpacked(name, kept)
 
     def latest(self, name: str) -> Prediction | None:
-        """Give what was put last, where that is of this image: who comes at once need not read."""
+        """Give what ``work`` put last, where that is of this image: it need not be read again."""
         known = self._latest
         return known[1] if known is not None and known[0] == name else None
 
@@ -139,6 +139,7 @@ class Run:
         that failed are tried again, and what other processes are at is waited for. Progress goes
         to stderr.
         """
+        self._latest = None  # somebody else may have run over it since
         waiting = {name: path for path, name in files}
         known = self.store.outcomes(self.row.id)
         done = [

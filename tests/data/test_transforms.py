@@ -65,6 +65,15 @@ def test_pixels_are_centred_and_scaled_channel_by_channel() -> None:
     assert_close(made, torch.tensor(wanted).view(3, 1, 1))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 7), (12, 9)])
+def test_every_pixel_gets_its_own_value_however_it_is_stored(size: Size) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
+    for shown in (pixels, pixels[:, ::-1], pixels.transpose(1, 0, 2)):
+        made = transforms.normalise(shown, PreprocessingConfig()).numpy()
+        assert_allclose(made, ((shown - mean) / std).transpose(2, 0, 1), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("size", "network", "scale"),
     [((100, 200), (50, 100), 0.5), ((25, 42), (50, 84), 2.0), ((10, 2000), (5, 1000), 0.5)],

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from comask.config import PasteKind
 from comask.model.postprocess import (
     Crop,
     draw,
+    draw_all,
     paste,
     paste_exactly,
     to_image_pixels,
@@ -126,6 +128,32 @@ def test_a_checkpoint_chooses_how_its_masks_are_drawn() -> None:
     place = box(2.5, 2.5, 6.5, 6.5), 1.0, (10, 10)
     assert draw(FULL, *place, "whole").pixels.shape == paste(FULL, *place).pixels.shape
     assert draw(FULL, *place, "exact").pixels.sum() == 16
+
+
+@pytest.mark.parametrize("kind", ["whole", "exact"])
+def test_many_masks_are_drawn_as_each_alone(kind: PasteKind) -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (40, 28, 28)).astype(np.float32)
+    corners = rng.uniform(-30, 90, (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(0, 60, (40, 2))], 1).astype(np.float32)
+    crops = list(draw_all(logits, boxes, 1.3, (50, 60), kind))
+    assert len(crops) == 40
+    assert {crop.pixels.size > 0 for crop in crops} == {True, False}
+    for mask, frame, crop in zip(logits, boxes, crops, strict=True):
+        alone = draw(mask, frame, 1.3, (50, 60), kind)
+        np.testing.assert_array_equal(drawn(crop, (50, 60)), drawn(alone, (50, 60)))
+    assert list(draw_all(logits[:0], boxes[:0], 1.3, (50, 60), kind)) == []
+
+
+def test_an_exact_mask_is_interpolated_between_cells() -> None:
+    # a frame of 56 x 56 pixels: every cell has 2, a quarter of a cell from its middle
+    logits = np.where(np.arange(28) < 14, -1.0, 2.0).astype(np.float32) * np.ones((28, 1))
+    crop = paste_exactly(logits.astype(np.float32), box(0.5, 0.5, 56.5, 56.5), 1.0, (56, 56))
+    low, high = 1 / (1 + np.exp(1.0)), 1 / (1 + np.exp(-2.0))
+    assert 0.75 * low + 0.25 * high < 0.5 < 0.25 * low + 0.75 * high
+    wanted = np.zeros((56, 56), dtype=np.uint8)
+    wanted[:, 28:] = 1  # from pixel 28 on, three quarters are of cell 14
+    np.testing.assert_array_equal(drawn(crop, (56, 56)), wanted)
 
 
 def test_back_to_network_pixels_by_hand() -> None:

@@ -18,6 +18,7 @@ from comask.data import images
 from comask.errors import StoreError
 from comask.predict import PredictionSettings, Predictor
 from comask.run import RUN_SCORE, Run, identify, predict_files, run_settings, to_annotations
+from comask.run.packing import pack
 from tests.factories import write_checkpoint, write_picture
 from tests.run import standin
 from tests.run.standin import Boxes
@@ -219,6 +220,15 @@ def test_a_run_that_is_left_early_lets_go_of_its_images(store: Store, files: Fil
     detector = Boxes()
     assert len(list(second.work(detector, files))) == 5
     assert detector.seen == 4
+
+
+def test_only_what_was_put_last_need_not_be_read(run: Run, files: Files) -> None:
+    for row in run.work(Boxes(), files):
+        latest = run.latest(row.name)
+        assert latest is not None
+        assert pack(latest) == run.store.payload(run.row.id, row.name)
+    assert run.latest("0.png") is None
+    assert [run.latest(row.name) for row in run.work(Boxes(), files)] == [None] * len(files)
 
 
 def test_damaged_bytes_name_their_image(run: Run) -> None:
