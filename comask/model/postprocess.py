@@ -39,6 +39,13 @@ def to_network_pixels(boxes: Floats, scale: float) -> Floats:
     return carried
 
 
+def probabilities(logits: Floats) -> Floats:
+    """Say how likely each cell is inside: any shape -> the same, in 0 .. 1."""
+    with np.errstate(over="ignore"):  # of a logit below -88 it is 0
+        likely: Floats = (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
+    return likely
+
+
 def draw_all(
     logits: Floats, boxes: Floats, scale: float, size: Size, kind: PasteKind
 ) -> Iterator[Crop]:
@@ -69,8 +76,7 @@ def paste(logits: Floats, box: Floats, scale: float, size: Size) -> Crop:
     x1, y1 = max(x1, 0), max(y1, 0)
     x2, y2 = min(x2, width - 1), min(y2, height - 1)
     shape = (max(x2 - x1 + 1, 1), max(y2 - y1 + 1, 1))  # OpenCV says width first
-    probabilities = 1.0 / (1.0 + np.exp(-logits))
-    drawn = cv2.resize(probabilities, shape, interpolation=cv2.INTER_LINEAR) > 0.5
+    drawn = cv2.resize(probabilities(logits), shape, interpolation=cv2.INTER_LINEAR) > 0.5
     return Crop(x1, y1, drawn[: max(height - y1, 0), : max(width - x1, 0)].astype(np.uint8))
 
 
@@ -90,8 +96,7 @@ def _paste_exactly(logits: Floats, boxes: Floats, scale: float, size: Size) -> I
         _Taps.of(edges[:, axis], edges[:, axis + 2], size[1 - axis], logits.shape[2 - axis])
         for axis in (1, 0)
     )
-    probabilities: Floats = (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
-    for number, cells in enumerate(probabilities):
+    for number, cells in enumerate(probabilities(logits)):
         rows, columns = down.spans[number], across.spans[number]
         if rows.start == rows.stop or columns.start == columns.stop:
             yield Crop(0, 0, np.zeros((0, 0), dtype=np.uint8))

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from comask.model.postprocess import probabilities
 from comask.predict import Prediction
 
 Doubles = NDArray[np.float64]
@@ -87,9 +88,8 @@ def _inside(logits: NDArray[Any], frames: Doubles, around: Doubles) -> NDArray[n
     points = around[:, None, :2] + steps[:, None] * (around[:, None, 2:] - around[:, None, :2])
     sides = np.maximum(frames[:, 2:] - frames[:, :2], 1e-6)
     places = (points - frames[:, None, :2]) / sides[:, None] * cells - 0.5  # (N, 56, 2), in cells
-    probabilities = 1 / (1 + np.exp(-logits))
     across, down = (_between(places[..., axis], cells) for axis in (0, 1))
-    return np.asarray(down @ probabilities @ across.transpose(0, 2, 1) > 0.5)
+    return np.asarray(down @ probabilities(logits) @ across.transpose(0, 2, 1) > 0.5)
 
 
 def _between(places: Doubles, cells: int) -> NDArray[np.float32]:

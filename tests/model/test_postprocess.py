@@ -145,6 +145,14 @@ def test_many_masks_are_drawn_as_each_alone(kind: PasteKind) -> None:
     assert list(draw_all(logits[:0], boxes[:0], 1.3, (50, 60), kind)) == []
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["whole", "exact"])
+def test_a_network_may_be_as_sure_as_it_likes(kind: PasteKind) -> None:
+    sure = np.where(np.arange(28) < 14, -1e4, 1e4).astype(np.float32) * np.ones((28, 1), np.float32)
+    crop = draw(sure, box(0.5, 0.5, 28.5, 28.5), 1.0, (28, 28), kind)
+    assert drawn(crop, (28, 28)).sum() == pytest.approx(28 * 14, abs=28)
+
+
 def test_an_exact_mask_is_interpolated_between_cells() -> None:
     # a frame of 56 x 56 pixels: every cell has 2, a quarter of a cell from its middle
     logits = np.where(np.arange(28) < 14, -1.0, 2.0).astype(np.float32) * np.ones((28, 1))
