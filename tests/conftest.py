@@ -115,7 +115,11 @@ def page(browser: "Browser") -> "Iterator[Page]":
     opened.on("pageerror", lambda error: faults.append(f"page error: {error}"))
     opened.on(
         "console",
-        lambda said: faults.append(f"console: {said.text}") if said.type == "error" else None,
+        lambda said: (
+            faults.append(f"console: {said.text} ({said.location.get('url')})")
+            if said.type == "error"
+            else None
+        ),
     )
     opened.on(
         "request",
