@@ -197,13 +197,15 @@ def _grid(height: int, width: int, dtype: torch.dtype, device: torch.device) -> 
 
     def row(tile: _Tile) -> _Row:
         points = len(tile.into)
-        into: _Sides = (tile.into, line.into)
-        out_of: _Sides = (tile.out_of, line.out_of)
-        steps = line.by_lines(points)
+        into: _Sides
+        out_of: _Sides
         if half:
             order, steps = line.at_once(points)
             into = (torch.kron(tile.into.contiguous(), line.into)[order],)
             out_of = (torch.kron(tile.out_of.contiguous(), line.out_of)[:, order],)
+        else:
+            into, out_of = (tile.into, line.into), (tile.out_of, line.out_of)
+            steps = line.by_lines(points)
         return _Row(tile.inputs, tile.outputs, points, cast(into), cast(out_of), steps)
 
     def cast(sides: _Sides) -> _Sides:
@@ -250,7 +252,7 @@ class _Line:
     def at_once(self, points: int) -> tuple[list[int], list[_Step]]:
         """Put the lines' places in an order that takes few steps: column after column.
 
-        A step has its cost, however small the product: in bfloat16 it is more than the product's.
+        A step has its cost, however small the product: in bfloat16 often more than the product's.
         """
         order: list[int] = []
         steps = []

@@ -106,7 +106,7 @@ class Run:
         return None if kept is None else _unpacked(name, kept)
 
     def latest(self, name: str) -> Prediction | None:
-        """Give what ``work`` put last, where that is of this image: it need not be read again."""
+        """Give what was put last, where that is of this image: it need not be read again."""
         known = self._latest
         return known[1] if known is not None and known[0] == name else None
 
