@@ -19,8 +19,9 @@ from app.api import (
     runs,
     traces,
 )
-from app.api.answers import refuse
+from app.api.answers import refuse, store_trouble
 from app.services import Services
+from comask.errors import StoreError
 
 
 def add_to(app: FastAPI, services: Services) -> None:
@@ -31,6 +32,7 @@ def add_to(app: FastAPI, services: Services) -> None:
     rooms = (documents, images, exports, datasets, grid, runs, metrics, reports, traces)
     inspecting = (maps, fields, ablation)
     labelling = (label_exports, labels, prelabel)
+    app.add_exception_handler(StoreError, store_trouble)
     for room in (*rooms, *inspecting, *labelling):
         app.router.routes.extend(room.router(services).routes)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request, Response
 
 from app.actions import ablation
-from app.api.answers import find_dataset, read_number, read_whole, refuse
+from app.api.answers import find_dataset, read_number, read_whole, refuse_for
 from app.api.inspections import answer, checkpoint, opened
 from app.services import Services
 from comask.errors import ComaskError
@@ -54,4 +54,4 @@ def _switches(request: Request) -> "Switches":
     try:
         return ablation.parse(request.query_params.get("switches"))
     except ComaskError as error:
-        refuse(422, f"{str(error).rstrip('.')}.")
+        refuse_for(422, error)

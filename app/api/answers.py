@@ -12,7 +12,7 @@ from fastapi import HTTPException, Request, Response
 
 from app.services import CheckpointFile, Services, StoredImage
 from comask.annotation.index import DatasetIndex
-from comask.errors import ComaskError
+from comask.errors import ComaskError, StoreError
 
 MOST_BYTES = 100_000  # of a request that holds a few values
 COMPRESSED_FROM = 1_000  # bytes; below, compressing costs more than it saves
@@ -26,6 +26,25 @@ _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})
 def refuse(status: int, sentence: str) -> NoReturn:
     """End a request with one sentence."""
     raise HTTPException(status, sentence)
+
+
+def refuse_for(status: int, error: Exception, what: str = "file") -> NoReturn:
+    """End a request with an error's own sentence; ``what`` the system could not read or write.
+
+    A store's trouble is no fault of what was asked, so it stays what it is: ``store_trouble``.
+    """
+    if isinstance(error, StoreError):
+        raise error
+    if isinstance(error, OSError) and not isinstance(error, ComaskError):
+        refuse(status, f"The {what} can't be read or written: {error.strerror or error}.")
+    refuse(status, f"{str(error).rstrip('.')}.")
+
+
+def store_trouble(_: Request, error: Exception) -> Response:
+    """Answer whatever a store's trouble ended: 503, so it may be asked again as it is."""
+    detail = {"detail": f"{str(error).rstrip('.')}."}
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return Response(orjson.dumps(detail), 503, headers, media_type="application/json")
 
 
 def json_answer(request: Request, content: bytes, headers: dict[str, str]) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from app.actions import datasets
-from app.api.answers import json_answer, read_object, refuse, refuse_other_sites
+from app.api.answers import json_answer, read_object, refuse, refuse_for, refuse_other_sites
 from app.services import Services
 from comask.errors import ComaskError
 
@@ -29,7 +29,7 @@ def router(services: Services) -> APIRouter:
         try:
             state = await run_in_threadpool(datasets.opened, services, folder, file)
         except (ComaskError, OSError) as error:
-            refuse(422, _sentence(error))
+            refuse_for(422, error, "folder")
         return _answer(request, asdict(state), 202)
 
     @routes.post("/samples")
@@ -53,9 +53,3 @@ def _answer(request: Request, content: dict[str, Any], status: int = 200) -> Res
     answer = json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
     answer.status_code = status
     return answer
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, ComaskError):
-        return f"The folder can't be read: {error.strerror or error}."
-    return f"{str(error).rstrip('.')}."

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from app.actions import fields, fit
 from app.actions.fields import FieldAsked
 from app.api import metrics
-from app.api.answers import find_dataset, read_choice, read_number, read_whole, refuse
+from app.api.answers import find_dataset, read_choice, read_number, read_whole, refuse, refuse_for
 from app.api.inspections import (
     LONGEST,
     answer,
@@ -45,7 +45,7 @@ def router(services: Services) -> APIRouter:
         try:
             kept = services.pairs.get(name, found, services.checkpoints.identity(file))
         except (ComaskError, OSError) as error:
-            refuse(409, f"{str(error).rstrip('.')}.")
+            refuse_for(409, error)
         return answer(
             services,
             ("fit", *fit.key_of(services, found, file, most), asked, kept.token),

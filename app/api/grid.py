@@ -19,6 +19,7 @@ from app.api.answers import (
     read_range,
     read_whole,
     refuse,
+    refuse_for,
 )
 from app.api.inspections import LONGEST
 from app.services import Services
@@ -60,9 +61,9 @@ def router(services: Services) -> APIRouter:
         try:
             content = grid.answer(services, dataset, found, file, question)
         except InputError as error:
-            refuse(422, f"{str(error).rstrip('.')}.")
+            refuse_for(422, error)
         except (ComaskError, OSError) as error:
-            refuse(409, f"{str(error).rstrip('.')}.")
+            refuse_for(409, error)
         return json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
 
     return routes

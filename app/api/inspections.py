@@ -9,7 +9,7 @@ from urllib.parse import quote
 import orjson
 from fastapi import Request, Response
 
-from app.api.answers import find_checkpoint, find_image, refuse
+from app.api.answers import find_checkpoint, find_image, refuse, refuse_for
 from app.services import CheckpointFile, Services, StoredImage
 from app.services.tasks import TaskState, Work
 from comask.errors import ComaskError
@@ -45,7 +45,7 @@ def answer(services: Services, question: tuple[object, ...], work: Work) -> Resp
     try:
         state = services.inspections.tasks.ask(question, work, WAIT)
     except ComaskError as error:
-        refuse(429, f"{str(error).rstrip('.')}.")
+        refuse_for(429, error)
     return _told(state)
 
 
@@ -89,7 +89,7 @@ def table_answer(about: str, name: str, write: Callable[[], bytes]) -> Response:
     try:
         content = write()
     except (ComaskError, OSError) as error:
-        refuse(404, f"{str(error).rstrip('.')}.")
+        refuse_for(404, error)
     label = quote(f"{about}-{name}", safe="")
     headers = {
         "Content-Disposition": f"attachment; filename*=UTF-8''{label}",

@@ -10,10 +10,17 @@ from typing import Any, TypeVar
 import orjson
 from fastapi import Request, Response
 
-from app.api.answers import find_dataset, json_answer, read_content, refuse, refuse_other_sites
+from app.api.answers import (
+    find_dataset,
+    json_answer,
+    read_content,
+    refuse,
+    refuse_for,
+    refuse_other_sites,
+)
 from app.services import Services
 from app.services.sheets import Project
-from comask.errors import CheckpointError, ComaskError, ConflictError, StoreError
+from comask.errors import CheckpointError, ComaskError, ConflictError
 
 Answer = TypeVar("Answer")
 
@@ -51,7 +58,7 @@ def parsed(parse: Callable[[], Answer]) -> Answer:
     try:
         return parse()
     except ComaskError as error:
-        refuse(422, _sentence(error))
+        refuse_for(422, error)
 
 
 def told(work: Callable[[], Answer], *, ours: bool = False) -> Answer:
@@ -61,11 +68,9 @@ def told(work: Callable[[], Answer], *, ours: bool = False) -> Answer:
     except (ConflictError, CheckpointError) as error:
         if ours and isinstance(error, ConflictError):
             raise
-        refuse(409, _sentence(error))
-    except StoreError as error:  # nothing is wrong with what was asked
-        refuse(503, _sentence(error))
+        refuse_for(409, error)
     except (ComaskError, OSError) as error:
-        refuse(422, _sentence(error))
+        refuse_for(422, error)
 
 
 def answer(request: Request, content: Any, status: int = 200) -> Response:
@@ -73,9 +78,3 @@ def answer(request: Request, content: Any, status: int = 200) -> Response:
     made = json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
     made.status_code = status
     return made
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, OSError) and not isinstance(error, ComaskError):
-        return f"The file can't be written or read: {error.strerror or error}."
-    return f"{str(error).rstrip('.')}."

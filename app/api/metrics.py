@@ -18,6 +18,7 @@ from app.api.answers import (
     read_number,
     read_whole,
     refuse,
+    refuse_for,
 )
 from app.services import CheckpointFile, Services
 from app.services.pairs import JudgedSet, Question
@@ -124,7 +125,7 @@ def open_set(services: Services, request: Request, name: str = "checkpoint") -> 
     try:
         return judge.open_set(services, dataset, found, file)
     except (ComaskError, OSError) as error:
-        refuse(409, f"{str(error).rstrip('.')}.")
+        refuse_for(409, error)
 
 
 def answer(request: Request, work: Callable[[], dict[str, Any]]) -> Response:
@@ -132,7 +133,7 @@ def answer(request: Request, work: Callable[[], dict[str, Any]]) -> Response:
     try:
         content = work()
     except (ComaskError, OSError) as error:
-        refuse(409, f"{str(error).rstrip('.')}.")
+        refuse_for(409, error)
     return json_answer(request, orjson.dumps(content), {"Cache-Control": "no-store"})
 
 

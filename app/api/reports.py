@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.actions import report
 from app.actions.report import Form
-from app.api.answers import find_dataset, refuse
+from app.api.answers import find_dataset, refuse_for
 from app.api.metrics import checkpoint, question
 from app.services import Services
 from comask.errors import ComaskError
@@ -34,7 +34,7 @@ def _answer(services: Services, request: Request, dataset: str, form: Form) -> R
     try:
         made = report.report(services, dataset, found, file, asked, form)
     except (ComaskError, OSError) as error:
-        refuse(409, f"{str(error).rstrip('.')}.")
+        refuse_for(409, error)
     headers = {
         "Content-Disposition": f'attachment; filename="{made.name}"',
         "Cache-Control": "no-store",

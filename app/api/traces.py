@@ -15,6 +15,7 @@ from app.api.answers import (
     json_answer,
     read_number,
     refuse,
+    refuse_for,
 )
 from app.services import CheckpointFile, Services, StoredImage
 from comask.errors import ComaskError
@@ -62,7 +63,7 @@ def router(services: Services) -> APIRouter:
         try:
             made = traces.film(services, file, image, prediction, FilmAsked(kind, row, score))
         except (ComaskError, OSError) as error:
-            refuse(409, str(error))
+            refuse_for(409, error)
         headers = {**_FRESH, "Content-Disposition": attachment(made.file_name)}
         headers["X-Content-Type-Options"] = "nosniff"
         return Response(made.content, media_type=made.media_type, headers=headers)

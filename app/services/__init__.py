@@ -64,7 +64,7 @@ class Services:
             {"min_score": settings.min_score},
         )
         self.pairs = PairShelf(self.store, self.predictions.find_run)
-        self.runner = Runner(self._predict)
+        self.runner = Runner(self._predict, self.pairs.renew)
         self.inspections = Inspections(self.checkpoints, self.models, self.images, settings.limits)
         self.prelabels = Prelabels()
 

@@ -102,13 +102,19 @@ class PairShelf:
         self._store, self._find_run = store, find_run
         self._sets: Recent[tuple[str, int], JudgedSet] = Recent(SETS)
         self._answers: Recent[tuple[object, ...], object] = Recent(ANSWERS)
-        self._asked: dict[tuple[str, int], float] = {}  # until when nobody asks again
+        self._asked: dict[tuple[str, int], tuple[float, int]] = {}  # until when nobody asks again
+        self._turn = 0  # what was asked in an earlier one is not fresh
         self._lock = threading.Lock()
+
+    def renew(self) -> None:
+        """Ask the store again the next time, however fresh the sets are: a run has ended."""
+        self._turn += 1
 
     def get(self, dataset: str, found: DatasetIndex, identity: str) -> JudgedSet:
         """Find what a checkpoint's run over a dataset has so far; without truth nothing is right.
 
-        Overlaps that nobody has computed yet are computed now.
+        Overlaps that nobody has computed yet are computed now. While a run goes on, a set may be
+        some seconds old; ``renew`` ends that.
         """
         run = self._find_run(identity, found.fingerprint)
         if run is None:
@@ -116,9 +122,10 @@ class PairShelf:
         key = (dataset, run)
         with self._lock:
             known = self._sets.get(key)
-            start = time.monotonic()
+            start, turn = time.monotonic(), self._turn
             same_truth = known is not None and f"/{found.content[:16]}/" in known.token
-            if known is not None and same_truth and start < self._asked.get(key, 0):
+            until, asked_in = self._asked.get(key, (0.0, turn))
+            if known is not None and same_truth and start < until and asked_in == turn:
                 return known
             outcomes = self._store.outcomes(run)
             done = {name: one for name, one in outcomes.items() if one.state == "done"}
@@ -127,7 +134,8 @@ class PairShelf:
             if known is None or known.token != token:
                 known = self._join(token, dataset, found, run, done)
                 self._sets.put(key, known)
-            self._asked[key] = time.monotonic() + min(max(FRESH, PATIENCE * took), LONGEST)
+            fresh = min(max(FRESH, PATIENCE * took), LONGEST)
+            self._asked[key] = time.monotonic() + fresh, turn
             return known
 
     def prepare(

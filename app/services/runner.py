@@ -66,8 +66,9 @@ class _Run:
 class Runner:
     """Work through runs one image at a time; images that somebody looks at come first."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, work: Work, ended: Callable[[], None] = lambda: None) -> None:
+        """Take what is done with an image, and what is told, quickly, that a run's last is done."""
+        self._work, self._ended = work, ended
         self._runs: dict[str, _Run] = {}
         self._wanted: list[tuple[str, str]] = []  # (run, key), the latest last
         self._numbers = itertools.count(1)
@@ -223,6 +224,7 @@ class Runner:
         except CheckpointError as error:
             with self._changed:
                 run.pending.clear()
+                self._ended()
                 run.state = replace(run.state, stage="failed", sentence=str(error))
             return
         except ComaskError as error:
@@ -249,5 +251,8 @@ class Runner:
         self._end_if_empty(run)
 
     def _end_if_empty(self, run: _Run) -> None:
-        if not run.pending and run.state.stage == "running":
+        if run.pending:
+            return
+        self._ended()
+        if run.state.stage == "running":
             run.state = replace(run.state, stage="finished", seconds_left=None)

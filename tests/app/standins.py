@@ -19,7 +19,8 @@ from app.settings import Limits, Settings
 from comask.annotation import rle
 from comask.annotation.records import Category
 from comask.errors import CheckpointError
-from comask.predict import Prediction, PredictionTrace
+from comask.predict import Candidates, Prediction, PredictionTrace
+from comask.structures import Fate
 
 PATIENCE = 60.0  # seconds that work which takes a fraction of one is waited for
 STAND_IN = b"stand-in "  # how the files begin that ``open_detector`` takes for checkpoints
@@ -45,8 +46,8 @@ class BlobDetector:
         grey = image.max(axis=2)
         if (grey == 13).all():
             raise RuntimeError("out of memory")
-        count, labels, stats, _ = cv2.connectedComponentsWithStats((grey > 30).astype(np.uint8))
-        masks = [labels == label for label in range(1, count)]
+        count, regions, stats, _ = cv2.connectedComponentsWithStats((grey > 30).astype(np.uint8))
+        masks = [regions == region for region in range(1, count)]
         scores = np.array([grey[mask].mean() / 255 for mask in masks], np.float32)
         ious = np.array(
             [stats[label, 4] / (stats[label, 2] * stats[label, 3]) for label in range(1, count)],
@@ -54,11 +55,22 @@ class BlobDetector:
         )
         order = np.argsort(-(scores + 0.3 * ious), kind="stable")
         boxes = np.array([[x, y, x + w, y + h] for x, y, w, h, _ in stats[1:]], np.float32)
+        labels = (stats[1:, 4] < 30).astype(np.int64)
         found = len(masks)
+        rows = np.arange(found, dtype=np.int32)
+        seen = Candidates(
+            proposals=boxes.reshape(-1, 4),
+            rows=rows,
+            labels=labels.astype(np.int32),
+            scores=scores,
+            fates=np.full(found, Fate.KEPT, np.int8),
+            by=np.argsort(order).astype(np.int32),
+            suppressor_iou=np.zeros(found, np.float32),
+        )
         return Prediction(
             size=(grey.shape[0], grey.shape[1]),
             boxes=boxes.reshape(-1, 4)[order],
-            labels=(stats[1:, 4] < 30).astype(np.int64)[order],
+            labels=labels[order],
             class_scores=scores[order],
             mask_ious=ious[order],
             scores=(scores + np.float32(0.3) * ious)[order],
@@ -73,6 +85,7 @@ class BlobDetector:
                 weights=np.zeros((found, 7, 7), np.float32),
                 second_masks=np.zeros((found, 28, 28), np.float32),
             ),
+            candidates=seen if candidates else None,
         )
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from app.services import Services
+from comask.annotation.store import Store
+from comask.errors import StoreError
 from tests.app.planted import checkpoint, plant
 from tests.app.standins import serve, studio
 
@@ -151,6 +153,31 @@ def test_numbers_out_of_range_and_unknown_things_are_refused(page: Page) -> None
     page.get("instances", status=409, cell="5,1")
     page.get("metrics", status=404, dataset="0" * 12)
     page.get("metrics", status=404, checkpoint="third")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "metrics",
+        "curves",
+        "compare",
+        "grid",
+        "runs",
+        "reports/{set}.json",
+        "fit/{set}",
+        "exports/all.json",
+    ],
+)
+def test_a_store_that_can_t_be_read_now_is_no_fault_of_what_was_asked(
+    page: Page, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise StoreError("runs.sqlite can't be read: the database is locked")
+
+    for name in ("find", "outcomes", "names", "payload"):
+        monkeypatch.setattr(Store, name, busy)
+    answer = page.get(path.format(set=page.dataset), 503)
+    assert answer == {"detail": "runs.sqlite can't be read: the database is locked."}
 
 
 def test_overlaps_are_computed_once(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import comask
-from app.services import Services
+from app.services import Services, pairs
 from app.services.checkpoints import CheckpointFile
 from app.services.images import KEY_LENGTH, clean_name, encode_picture, encode_thumbnail, key_of
 from app.services.predictions import PredictionShelf
@@ -404,6 +404,23 @@ def test_a_run_leaves_its_overlaps_ready(tmp_path: Path) -> None:
     assert len(matching.unpack(before[0][1]).scores) == len(kept.pairs.scores) > 0
 
 
+def test_whoever_asks_after_a_run_is_told_of_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow store is not asked again for a while, but for when a run has ended."""
+    monkeypatch.setattr(pairs, "FRESH", 60.0)
+    services = studio(tmp_path, samples=0)
+    file, dataset, _, _ = _begun(services, tmp_path, 3)
+    found, identity = services.datasets.get(dataset), services.checkpoints.identity(file)
+    assert found is not None
+    images = tuple(services.images.find(services.datasets.key(dataset, row)) for row in range(3))
+    first, *others = (image for image in images if image)
+    wait_for_run(services, services.start_run("tab", file, (first,)))
+    assert services.pairs.get(dataset, found, identity).rows == (0,)
+    wait_for_run(services, services.start_run("tab", file, tuple(others)))
+    assert services.pairs.get(dataset, found, identity).rows == (0, 1, 2)
+
+
 def _begun(services: Services, folder: Path, count: int) -> tuple[CheckpointFile, str, Run, Path]:
     """Open a folder of pictures, and the run that a command would write into."""
     pictures = folder / "pictures"
@@ -512,6 +529,29 @@ def test_a_stopped_run_takes_no_further_image() -> None:
     state = runner.state(run)
     assert state is not None
     assert (state.stage, state.done, seen) == ("stopped", 1, ["a"])
+
+
+def test_it_is_told_that_the_last_of_a_run_is_done() -> None:
+    gate, began, told = threading.Event(), threading.Event(), []
+
+    def work(_: CheckpointFile, key: str) -> float:
+        began.set()
+        gate.wait(10)
+        if key == "bad":
+            raise CheckpointError("c.safetensors is damaged")
+        told.append(key)
+        return 1.0
+
+    runner = Runner(work, lambda: told.append("ended"))
+    run = runner.start("tab", CHECKPOINT, ["a", "b"])
+    assert began.wait(10)
+    runner.leave_out("b")
+    assert told == []
+    gate.set()
+    assert _finished(runner, run).stage == "finished"
+    assert told == ["a", "ended"]
+    assert _finished(runner, runner.start("tab", CHECKPOINT, ["c", "bad", "d"])).stage == "failed"
+    assert told == ["a", "ended", "c", "ended"]
 
 
 def test_what_somebody_looks_at_comes_first() -> None:

@@ -36,6 +36,9 @@ def test_from_a_path_to_what_the_model_missed(site: Site, page: Page, tmp_path: 
     point = page.evaluate("id => window.studio.point(id)", lost)
     page.mouse.click(point["x"], point["y"])
     until(page, f"s.selected === '{lost}'")
+    reason = page.get_by_test_id("autopsy")
+    expect(reason).to_have_attribute("data-cause", "no_proposal", timeout=PATIENCE)
+    expect(page.get_by_test_id("autopsy-sentence")).to_contain_text("proposal")
 
 
 def test_the_whole_set_and_its_images_agree(site: Site, page: Page, tmp_path: Path) -> None:
