@@ -15,6 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from comask.model.cells import Cells
 from comask.model.comask import CoMask
+from comask.model.nowhere import nowhere
+from comask.model.rpn import ProposalHead
 from comask.model.tracing import forgettable
 from comask.ops import winograd
 
@@ -68,16 +70,49 @@ class TiledConv(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve: (B, C, H, W) -> (B, O, H, W)."""
-        tiled = features.device.type == "cpu" and features.dtype in TILED
-        if not (tiled and forgettable()):
-            return super().forward(features)
-        count, _, height, width = features.shape
-        if max(height, width) <= REGION_SIDE:
-            if count >= REGIONS:
-                return winograd.convolve_regions(features, self.kernel, self.bias)
-        elif count * height * width >= PLACES:
+        if self.is_wide(features):
             return winograd.convolve(features, self.kernel, self.bias)
+        count, _, height, width = features.shape
+        if _may_tile(features) and max(height, width) <= REGION_SIDE and count >= REGIONS:
+            return winograd.convolve_regions(features, self.kernel, self.bias)
         return super().forward(features)
+
+    @staticmethod
+    def is_wide(features: Tensor) -> bool:
+        """Tell whether maps are wide enough, of a kind, and on a device for tiles."""
+        count, _, height, width = features.shape
+        wide = max(height, width) > REGION_SIDE and count * height * width >= PLACES
+        return wide and _may_tile(features)
+
+
+class TiledProposalHead(ProposalHead):
+    """A proposal head that draws no wide map in between: each tile is judged at once."""
+
+    conv: TiledConv
+
+    @classmethod
+    def of(cls, head: ProposalHead) -> "TiledProposalHead":
+        """Take over a head's parts."""
+        with nowhere():
+            made = cls(head.conv.in_channels, head.config)
+        for name, part in head.named_children():
+            made.add_module(name, part)
+        return made.train(head.training)
+
+    def judged(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge the anchors of one level: (B, C, H, W) -> (B, A, H, W), (B, 4 A, H, W)."""
+        if not self.conv.is_wide(level):
+            return super().judged(level)
+        parts = (self.score, self.delta)
+        weight = torch.cat([part.weight.flatten(1) for part in parts]).T
+        bias = torch.cat([part.bias for part in parts])  # type: ignore[misc]
+
+        def judge(hidden: Tensor) -> Tensor:
+            return torch.addmm(bias, hidden.relu_(), weight)
+
+        found = winograd.convolve(level, self.conv.kernel, self.conv.bias, judge)
+        score, delta = found.split([len(part.weight) for part in parts], dim=1)
+        return score, delta
 
 
 class CellsConv(nn.Conv2d):
@@ -86,6 +121,10 @@ class CellsConv(nn.Conv2d):
     def forward(self, regions: Tensor) -> Tensor:
         """Weigh all cells: (N, C, h, w) -> (N, O)."""
         return super().forward(regions).flatten(1)
+
+
+def _may_tile(features: Tensor) -> bool:
+    return features.device.type == "cpu" and features.dtype in TILED and forgettable()
 
 
 def _fold_children(part: nn.Module) -> None:
@@ -107,6 +146,8 @@ def _tile(twin: CoMask, dtype: torch.dtype | None = None) -> None:
     for msfem in twin.neck.msfem:
         _tile_within(msfem.attention, CHANNELS, dtype)  # type: ignore[arg-type]
     _tile_within(twin.rpn, CHANNELS, dtype)
+    if isinstance(twin.rpn.conv, TiledConv):
+        twin.rpn = TiledProposalHead.of(twin.rpn)
     for head in (twin.class_head, twin.mask_head):
         _tile_within(head, REGION_CHANNELS, dtype)
 

@@ -54,13 +54,21 @@ class ProposalHead(nn.Module):
         """Judge every anchor of every level."""
         scores, deltas, anchors = [], [], []
         for level, stride in zip(levels, STRIDES, strict=True):
-            hidden = F.relu(self.conv(level), inplace=True)
-            scores.append(self.score(hidden).permute(0, 2, 3, 1).flatten(1).float())
-            deltas.append(self.delta(hidden).permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
+            score, delta = self.judged(level)
+            scores.append(score.permute(0, 2, 3, 1).flatten(1).float())
+            deltas.append(delta.permute(0, 2, 3, 1).reshape(len(level), -1, 4).float())
             anchors.append(
                 anchor_grid((level.shape[-2], level.shape[-1]), stride, self.config, level.device)
             )
         return Guesses(scores, deltas, anchors)
+
+    def judged(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge the anchors of one level: (B, C, H, W) -> logits (B, A, H, W), and (B, 4 A, H, W).
+
+        The latter are offsets, four an anchor.
+        """
+        hidden = F.relu(self.conv(level), inplace=True)
+        return self.score(hidden), self.delta(hidden)
 
     @torch.no_grad()
     def proposals(self, guesses: Guesses, sizes: Sequence[Size]) -> list[Tensor]:

@@ -11,7 +11,7 @@ Letters: B images, R regions, C channels in, O channels out, T tiles.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, product
@@ -22,7 +22,7 @@ from torch import Tensor
 
 STEP = 4  # outputs a tile and a side
 TILE = STEP + 2  # inputs a tile and a side, and points
-TILES = 512  # worked on at once: they stay in the cache, and memory stays bounded
+TILES = 256  # worked on at once: they stay in the cache, and memory stays bounded
 PLACES = 64 * 14 * 14  # of regions, likewise
 
 _FINITE = (0.0, 0.625, -0.625, 1.5, -1.5)  # points of interpolation that follow infinity
@@ -37,17 +37,26 @@ def transformed(weight: Tensor) -> Tensor:
     return kernel.view(TILE * TILE, weight.shape[1], weight.shape[0]).to(weight.dtype)
 
 
-def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+def convolve(
+    features: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None = None,
+    then: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Convolve with padding 1 and stride 1: (B, C, H, W) -> (B, O, H, W), channels last.
 
     Args:
         features: float32, float64 or bfloat16.
         kernel: what ``transformed`` made of the weights.
         bias: (O,).
+        then: What to do with every place of the answer while it is in the cache, (N, O) -> (N, P),
+            for an answer of P channels; it may write over what it is given.
     """
     batch, _, height, width = features.shape
     rows, columns = -(-height // STEP), -(-width // STEP)
-    given, outputs = features.permute(0, 2, 3, 1), kernel.shape[2]
+    then = then or _as_it_is
+    given = features.permute(0, 2, 3, 1)
+    outputs = then(kernel.new_zeros(1, kernel.shape[2])).shape[1]
     drawn = features.new_empty((batch, STEP * rows, STEP * columns, outputs))
     places = drawn.view(batch, rows, STEP, columns, STEP, outputs).permute(2, 4, 0, 1, 3, 5)
     images = max(1, TILES // (rows * columns))
@@ -58,9 +67,10 @@ def convolve(features: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Te
         some, across = given[image : image + images], STEP * columns + 2
         band = _band(some, STEP * row - 1, STEP * place.shape[3] + 2, across, work)
         tiles = band.unfold(1, TILE, STEP).unfold(2, TILE, STEP).permute(4, 5, 0, 1, 2, 3)
-        place.copy_(_multiplied(tiles, kernel, bias, work))
-    found = drawn[:, :height, :width].permute(0, 3, 1, 2)
-    return found.contiguous(memory_format=torch.channels_last)
+        found = then(_multiplied(tiles, kernel, bias, work))
+        place.copy_(found.view(STEP, STEP, *tiles.shape[2:5], outputs))
+    whole = drawn[:, :height, :width].permute(0, 3, 1, 2)
+    return whole.contiguous(memory_format=torch.channels_last)
 
 
 def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -81,7 +91,6 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
         size = len(part)
         seen = work.take("seen", height, width, size * inputs)
         seen.view(height, width, size, inputs).copy_(part.permute(2, 3, 0, 1))
-        told = work.take("told", height, width, size * outputs)
         for row in grid.rows:
             spread = work.take("spread", row.points, grid.across, size * inputs)
             _turn(row.into, seen[row.inputs], spread, work)
@@ -93,8 +102,10 @@ def convolve_regions(regions: Tensor, kernel: Tensor, bias: Tensor | None = None
                     weights,
                     out=products.flatten(0, 1)[step.places].view(len(weights), -1, outputs),
                 )
-            _turn(row.out_of, products, told[row.outputs], work)
-        place.copy_(told.view(height, width, size, outputs).permute(2, 0, 1, 3))
+            lines = place[:, row.outputs]
+            told = work.take("spread", lines.shape[1], width, size * outputs)
+            _turn(row.out_of, products, told, work)
+            lines.copy_(told.view(-1, width, size, outputs).permute(2, 0, 1, 3))
     if bias is not None:
         found += bias
     return found.permute(0, 3, 1, 2)
@@ -323,15 +334,22 @@ _OUT_OF = torch.kron(_output(STEP), _output(STEP))[:, _BY_COLUMNS]  # (16, 36)
 
 
 def _multiplied(tiles: Tensor, kernel: Tensor, bias: Tensor | None, work: _Workspace) -> Tensor:
-    """Convolve some tiles: (6, 6, b, h, w, C) -> (4, 4, b, h, w, O)."""
+    """Convolve some tiles: (6, 6, b, h, w, C) -> (4 * 4 * b * h * w, O).
+
+    What is not needed any more is written over: the less memory, the more of it is in the cache.
+    """
     count, inputs, outputs = TILE * TILE, tiles.shape[-1], kernel.shape[2]
     cut = work.take("cut", *tiles.shape).copy_(tiles).view(count, -1)
     seen = torch.mm(_INTO.to(tiles), cut, out=work.take("seen", *cut.shape))
     seen = seen.view(count, -1, inputs)
-    products = torch.bmm(seen, kernel, out=work.take("products", *seen.shape[:2], outputs))
+    products = torch.bmm(seen, kernel, out=work.take("cut", *seen.shape[:2], outputs))
     flat = products.view(count, -1)
-    told = torch.mm(_OUT_OF.to(tiles), flat, out=work.take("told", len(_OUT_OF), flat.shape[1]))
+    told = torch.mm(_OUT_OF.to(tiles), flat, out=work.take("seen", len(_OUT_OF), flat.shape[1]))
     told = told.view(-1, outputs)
     if bias is not None:
         told += bias
-    return told.view(STEP, STEP, *tiles.shape[2:5], outputs)
+    return told
+
+
+def _as_it_is(found: Tensor) -> Tensor:
+    return found

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from comask.config import BackboneConfig, BackboneKind, NeckConfig
 from comask.model import fold
 from comask.model.comask import CoMask
-from comask.model.fold import TiledConv, folded, in_bfloat16
+from comask.model.fold import TiledConv, TiledProposalHead, folded, in_bfloat16
 from tests.models import batch, noise, small_config, small_model
 
 
@@ -100,6 +100,16 @@ def test_convolutions_of_regions_work_by_tiles_and_find_the_same(
     drawn, truth = (one.look(levels, [boxes], labels, sizes) for one in (twin, model))
     for here, there in zip(drawn, truth, strict=True):
         assert_close(here, there, rtol=0, atol=1e-4 * there.abs().max().item())
+
+
+@pytest.mark.parametrize("size", [(40, 61), (17, 36), (3, 5)], ids=["wide", "odd", "small"])
+@torch.inference_mode()
+def test_proposals_are_judged_tile_by_tile_and_stay_the_same(size: tuple[int, int]) -> None:
+    model = small_model(small_config(NeckConfig(channels=128)))
+    twin, level = folded(model), noise(2, 128, *size).to(memory_format=torch.channels_last)
+    assert isinstance(twin.rpn, TiledProposalHead)
+    for found, wanted in zip(twin.rpn.judged(level), model.rpn.judged(level), strict=True):
+        assert_close(found, wanted, rtol=0, atol=1e-5 * wanted.abs().max().item())
 
 
 def test_where_gradients_are_asked_for_a_tiled_convolution_is_plain() -> None:

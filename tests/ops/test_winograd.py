@@ -30,6 +30,17 @@ def test_it_is_a_plain_convolution(
     assert_close(found, F.conv2d(features, weight, bias, padding=1), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 25, 42), (70, 3, 9, 5), (0, 3, 20, 20)])
+def test_what_follows_sees_every_place_once(shape: tuple[int, int, int, int]) -> None:
+    features = noise(*shape).double()
+    weight, bias, heads = noise(4, 3, 3, 3).double(), noise(4).double(), noise(4, 6).double()
+    kernel = winograd.transformed(weight)
+    found = winograd.convolve(features, kernel, bias, lambda places: places.relu_() @ heads)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    hidden = F.relu(F.conv2d(features, weight, bias, padding=1))
+    assert_close(found, torch.einsum("bchw,cp->bphw", hidden, heads), rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("height", range(1, 10))
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 14])
 def test_regions_of_any_side_are_convolved_plainly(height: int, width: int) -> None:
