@@ -20,8 +20,7 @@ from comask.model.rpn import ProposalHead
 from comask.model.tracing import forgettable
 from comask.ops import winograd
 
-TILED = (torch.float32, torch.bfloat16)
-CHANNELS = 128  # with fewer, tiles cost more than they save
+CHANNELS = {torch.float32: 96, torch.bfloat16: 128}  # with fewer, tiles cost more than they save
 PLACES = 600  # on smaller maps too
 
 # regions are many small maps: tiles save time from these on
@@ -124,7 +123,7 @@ class CellsConv(nn.Conv2d):
 
 
 def _may_tile(features: Tensor) -> bool:
-    return features.device.type == "cpu" and features.dtype in TILED and forgettable()
+    return features.device.type == "cpu" and features.dtype in CHANNELS and forgettable()
 
 
 def _fold_children(part: nn.Module) -> None:
@@ -143,9 +142,10 @@ def _tile(twin: CoMask, dtype: torch.dtype | None = None) -> None:
     Not the backbone's either: over its many layers the rounding adds up, in bfloat16 to twice what
     it is without.
     """
+    channels = CHANNELS[dtype or torch.float32]
     for msfem in twin.neck.msfem:
-        _tile_within(msfem.attention, CHANNELS, dtype)  # type: ignore[arg-type]
-    _tile_within(twin.rpn, CHANNELS, dtype)
+        _tile_within(msfem.attention, channels, dtype)  # type: ignore[arg-type]
+    _tile_within(twin.rpn, channels, dtype)
     if isinstance(twin.rpn.conv, TiledConv):
         twin.rpn = TiledProposalHead.of(twin.rpn)
     for head in (twin.class_head, twin.mask_head):

@@ -18,7 +18,7 @@ from comask.structures import Size
 OUTPUT = 7  # bins a side of what the class head sees
 LOG2_E = 1.4426950408889634  # PyTorch takes a third of the time for powers of two
 CHUNK = 64  # regions pooled at once: they stay in the cache, and memory stays bounded
-WEIGHED = 32  # of them: weights are float32
+WEIGHED = 32 * 256 * 14 * 14  # values weighed at once, likewise: weights are float32
 
 
 class AdaptivePool(nn.Module):
@@ -38,7 +38,8 @@ class AdaptivePool(nn.Module):
         seen: Tensor = self.conv(regions)
         if self.training:
             return self._weighed(regions, seen)
-        parts = zip(regions.split(WEIGHED), seen.split(WEIGHED), strict=True)
+        step = max(1, WEIGHED // regions.shape[1:].numel())
+        parts = zip(regions.split(step), seen.split(step), strict=True)
         return torch.cat([self._weighed(*part) for part in parts])
 
     def _weighed(self, regions: Tensor, seen: Tensor) -> Tensor:
