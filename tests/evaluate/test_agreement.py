@@ -24,16 +24,18 @@ def test_too_few_images_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tiles", [False, True])
+@pytest.mark.parametrize("everywhere", [False, True])
 def test_nuclei_are_found_as_well_in_bfloat16(
-    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiles: bool
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everywhere: bool
 ) -> None:
     """On three images; `comask agree` asked all thirty, and its record is bundled.
 
-    That checkpoint's convolutions are too narrow for tiles to pay; they can be had all the same.
+    That checkpoint's convolutions are too narrow for tiles to pay in bfloat16, and in float32 but
+    on maps; they can be had all the same.
     """
-    if tiles:
-        for name in ("CHANNELS", "REGION_CHANNELS", "PLACES", "REGIONS"):
+    if everywhere:
+        monkeypatch.setattr(fold, "CHANNELS", dict.fromkeys(fold.CHANNELS, 1))
+        for name in ("REGION_CHANNELS", "PLACES", "REGIONS"):
             monkeypatch.setattr(fold, name, 1)
     content = json.loads((shared_data / "nuclei/instances_val.json").read_bytes())
     content["images"] = sorted(content["images"], key=lambda one: one["file_name"])[:3]
@@ -47,7 +49,7 @@ def test_nuclei_are_found_as_well_in_bfloat16(
         predictor = Predictor(model, info, device="cpu", settings=settings)
         with predictor.opened(np.zeros((32, 32, 3), np.uint8)) as (network, *_):
             kinds = {type(part) for part in network.modules()}
-        assert (fold.TiledConv in kinds) == tiles
+        assert (fold.TiledConv in kinds) == (everywhere or not bfloat16)
         found = judge_checkpoint(predictor, truth, shared_data / "nuclei/val", progress=False)
         reached.append(found["segm"].numbers["AP"])
     assert reached[0] > 0.3
