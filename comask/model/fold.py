@@ -69,7 +69,7 @@ class TiledConv(nn.Conv2d):
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve: (B, C, H, W) -> (B, O, H, W)."""
-        if self.is_wide(features):
+        if self.tiles_maps(features):
             return winograd.convolve(features, self.kernel, self.bias)
         count, _, height, width = features.shape
         if _may_tile(features) and max(height, width) <= REGION_SIDE and count >= REGIONS:
@@ -77,8 +77,8 @@ class TiledConv(nn.Conv2d):
         return super().forward(features)
 
     @staticmethod
-    def is_wide(features: Tensor) -> bool:
-        """Tell whether maps are wide enough, of a kind, and on a device for tiles."""
+    def tiles_maps(features: Tensor) -> bool:
+        """Tell whether maps are worked on by tiles: (B, C, H, W), by their size, kind and device."""
         count, _, height, width = features.shape
         wide = max(height, width) > REGION_SIDE and count * height * width >= PLACES
         return wide and _may_tile(features)
@@ -100,7 +100,7 @@ class TiledProposalHead(ProposalHead):
 
     def judged(self, level: Tensor) -> tuple[Tensor, Tensor]:
         """Judge the anchors of one level: (B, C, H, W) -> (B, A, H, W), (B, 4 A, H, W)."""
-        if not self.conv.is_wide(level):
+        if not self.conv.tiles_maps(level):
             return super().judged(level)
         parts = (self.score, self.delta)
         weight = torch.cat([part.weight.flatten(1) for part in parts]).T
