@@ -78,7 +78,7 @@ class TiledConv(nn.Conv2d):
 
     @staticmethod
     def tiles_maps(features: Tensor) -> bool:
-        """Tell whether maps are worked on by tiles: (B, C, H, W), by their size, kind and device."""
+        """Tell whether maps, (B, C, H, W), are worked on by tiles: by size, kind and device."""
         count, _, height, width = features.shape
         wide = max(height, width) > REGION_SIDE and count * height * width >= PLACES
         return wide and _may_tile(features)
